@@ -1,0 +1,27 @@
+"""`infer`: one run of the model for all rows of a pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rookery.errors import InferenceFailed
+from rookery.pipeline.call import Pass
+
+
+class Infer:
+    """Run the version's graph; rows whose answer is not finite fail, their neighbours do not.
+
+    Touches nothing but its pass, so it may run in any thread.
+    """
+
+    def __call__(self, work: Pass) -> None:
+        if work.matrix is None or work.version is None:
+            raise InferenceFailed("a pass reached inference without rows or a version")
+        work.outputs = outputs = work.version.package.run(work.matrix)
+        if np.isfinite(outputs).all():
+            return
+        finite = np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1)
+        for call in work.calls:
+            if not finite[call.start : call.stop].all():
+                call.error = InferenceFailed(f"{work.version.model_name}: the model's answer is not a finite number")
+        work.keep([call for call in work.calls if call.error is None])

@@ -1,0 +1,90 @@
+"""`Pipeline`: the order of the stages, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from rookery.errors import InferenceFailed, RequestError
+from rookery.pipeline.admit import Admit
+from rookery.pipeline.call import Call, Pass
+from rookery.pipeline.encode import Encode, ErrorEncoder
+from rookery.pipeline.endpoint import Endpoint
+from rookery.pipeline.finish import Finish
+from rookery.pipeline.infer import Infer
+from rookery.pipeline.observe import Observe
+from rookery.pipeline.read import Read
+from rookery.pipeline.split import Split
+
+logger = logging.getLogger("rookery.pipeline")
+
+Stage = Callable[[Pass], None]
+
+
+class Pipeline:
+    """One service's stages in order: admit, read, split; infer; finish, encode, observe.
+
+    `run` makes the whole journey in one pass. Heavy models make it in three steps: `begin` in the event loop,
+    `infer` in a thread, `complete` in the event loop again. A stage that raises answers 500 to the call that made
+    it raise and to no other: the pass is repeated call by call from that stage on.
+    """
+
+    def __init__(self, endpoint: Endpoint, encode_error: ErrorEncoder) -> None:
+        self.endpoint = endpoint
+        self._before: tuple[Stage, ...] = (Admit(endpoint), Read(endpoint.contract))
+        self._split = Split(endpoint)
+        self._infer = Infer()
+        self._finish = Finish(endpoint.contract)
+        self._encode = Encode(encode_error)
+        self._observe = Observe(endpoint)
+
+    def run(self, calls: list[Call]) -> None:
+        """Answer every call, all in this thread."""
+        passes = self.begin(calls)
+        for work in passes:
+            self.infer(work)
+        self.complete(calls, passes)
+
+    def begin(self, calls: list[Call]) -> list[Pass]:
+        """Admit, read and split; returns what is left to infer, one pass per version."""
+        work = Pass(calls)
+        for stage in self._before:
+            if work.calls:
+                self._guard(stage, work)
+        return self._split(work) if work.calls else []
+
+    def infer(self, work: Pass) -> None:
+        """Run the model over a pass; may be called in any thread."""
+        self._guard(self._infer, work)
+
+    def complete(self, calls: list[Call], passes: list[Pass]) -> None:
+        """Finish the passes' calls, then encode and observe all `calls`, failed ones too."""
+        for work in passes:
+            if work.calls:
+                self._guard(self._finish, work)
+        self._encode(calls)
+        self._observe(calls)
+
+    def _guard(self, stage: Stage, work: Pass) -> None:
+        """Run a stage; if it raises, run it call by call, so that only the calls at fault fail."""
+        try:
+            stage(work)
+            return
+        except Exception as error:
+            if len(work.calls) == 1:
+                self._fail(work.calls[0], error)
+                work.calls = []
+                return
+        survivors = []
+        for call in work.calls:
+            alone = work.select([call])
+            self._guard(stage, alone)
+            survivors.append(alone)
+        work.merge(survivors)
+
+    def _fail(self, call: Call, error: Exception) -> None:
+        if isinstance(error, RequestError):
+            call.error = error
+            return
+        logger.exception("%s: call %s failed inside the pipeline", self.endpoint.contract.name, call.request_id)
+        call.error = InferenceFailed(f"{self.endpoint.contract.name}: the prediction failed")

@@ -1,0 +1,55 @@
+"""`Contract`: how a service speaks, whether its own Python or only a package tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from rookery.fields.expression import Rule
+from rookery.fields.schema import InputSchema
+from rookery.service.definition import Service
+from rookery.service.policies import Limits
+from rookery.service.prediction import Prediction
+from rookery.service.task import Task
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contract:
+    """Everything the pipeline and the doors must know of a service to answer its requests."""
+
+    name: str
+    kind: Literal["service", "generic"]
+    """`service`: the service's own `respond` answers; `generic`: a package alone, in its task's shape."""
+    title: str
+    description: str
+    definition_version: str
+    schema: InputSchema
+    task: Task
+    rules: tuple[Rule, ...]
+    output: type[BaseModel] | None
+    respond: Callable[[Prediction], Mapping[str, Any] | BaseModel]
+    confidence_threshold: float | None
+    limits: Limits
+    paths: tuple[str, ...]
+
+
+def contract_of(service: Service) -> Contract:
+    """Return the contract that a service's own definition makes."""
+    return Contract(
+        name=service.name,
+        kind="service",
+        title=service.title or service.name,
+        description=service.description,
+        definition_version=service.version,
+        schema=service.schema,
+        task=service.task,
+        rules=tuple(service.rules),
+        output=service.output,
+        respond=service.respond,
+        confidence_threshold=service.confidence_threshold,
+        limits=service.limits,
+        paths=tuple(service.paths),
+    )

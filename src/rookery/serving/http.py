@@ -1,0 +1,71 @@
+"""HTTP's words for Rookery's: status codes, error bodies, request ids. Both doors speak by this table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+
+from rookery.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    InvalidInput,
+    MalformedRequest,
+    NotReady,
+    Overloaded,
+    PayloadTooLarge,
+    RequestError,
+    UnsupportedMedia,
+)
+
+STATUS_OF: Mapping[type[RequestError], int] = {
+    MalformedRequest: 400,
+    PayloadTooLarge: 413,
+    UnsupportedMedia: 415,
+    InvalidInput: 422,
+    InferenceFailed: 500,
+    NotReady: 503,
+    Overloaded: 503,
+    DeadlineExceeded: 504,
+}
+"""The status of every error a call can end with."""
+
+_CLIENT_ID = re.compile(rb"[A-Za-z0-9._:@+=/-]{1,128}")
+_encoder = msgspec.json.Encoder()
+
+
+def status_of(error: RequestError) -> int:
+    """Return the HTTP status that an error is answered with."""
+    return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+
+
+def encode_error(error: RequestError) -> tuple[int, bytes]:
+    """Return an error's status and body: `{"detail": …}`, a list of problems for invalid input, a sentence otherwise."""
+    detail = error.details if isinstance(error, InvalidInput) else str(error)
+    return status_of(error), _encoder.encode({"detail": detail})
+
+
+def retry_after(error: RequestError) -> int | None:
+    """Return after how many seconds it is worth trying again, for errors that pass by themselves."""
+    if isinstance(error, Overloaded):
+        return error.retry_after
+    return 1 if isinstance(error, (NotReady, DeadlineExceeded)) else None
+
+
+def sane_request_id(value: bytes) -> str | None:
+    """Return a client's `X-Request-ID` if it is short and plain enough to be echoed, else None."""
+    return value.decode("ascii") if _CLIENT_ID.fullmatch(value) else None
+
+
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode("ascii")
+
+
+STATUS_LINES: Mapping[int, bytes] = {status: _status_line(status) for status in range(200, 600)}
+"""The first line of a response, by status."""

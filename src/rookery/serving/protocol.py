@@ -1,0 +1,372 @@
+"""`LaneProtocol`: uvicorn's HTTP protocol, with a short way for predictions and a deadline for everything.
+
+Requests that are plain, small and for a light model are answered by the lane; all others go uvicorn's own way to
+the ASGI application. `docs/architecture/04-request-journey.md` lists every coupling to uvicorn's internals; the
+differential corpus in `tests/http` is the alarm when an upgrade breaks one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from rookery.pipeline.call import Call
+from rookery.serving.http import STATUS_LINES, sane_request_id
+from rookery.serving.lane import Deadlines, Lane, LaneRoute
+from rookery.serving.phase import Phase, verdict
+
+LANE_BODY_BYTES = 65_536
+"""Larger bodies go to the application, which reads them under its own caps."""
+HEADER_BYTES = 16_384
+"""A request's line and headers may be so long together."""
+SLICE_BYTES = 8_192
+"""Received data is parsed in slices of this size, so that the caps on waiting requests hold."""
+WAITING_PER_CONNECTION = 64
+"""So many unanswered requests of one connection are parsed ahead; the rest wait unparsed."""
+
+_NOT_FOR_THE_LANE = frozenset(
+    {b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"origin", b"inference-header-content-length"}
+)
+
+
+class Refusal(Exception):
+    """A request that cannot even be read; answered with `status`, after which the connection is closed."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class LaneProtocol(HttpToolsProtocol):
+    """One connection: uvicorn's protocol, with its prediction requests taken by the lane."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        lane.attach(server_state, self.loop)
+        self._lane = lane
+        self._route: LaneRoute | None = None
+        self._chunks: list[bytes] = []
+        self._client_request_id: str | None = None
+        self._waiting = 0
+        """Lane calls of this connection that are not answered yet."""
+        self._phase = Phase.IDLE
+        self._since = lane.now
+        """When the phase began, by the lane's coarse clock."""
+        self._header_bytes = 0
+        self._backlog = b""
+        """Data that is received but not parsed, because too much is waiting already."""
+        self._refusal: Refusal | None = None
+        self._is_last = False
+        """Whether the client asked to close after a request that was read; what follows it is ignored."""
+        self._is_ignored = False
+        """Whether the message being read follows such a request."""
+        self._is_draining = False
+        """Whether the server stops: what was begun is finished, then the connection closes."""
+        self._has_eof = False
+
+    # Receiving
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived, as long as not too much is waiting for its answer."""
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        if self._phase is Phase.LINGERING or self._refusal is not None:
+            return
+        if self._backlog or len(data) > SLICE_BYTES:
+            self._backlog += data
+            self._work_off()
+        else:
+            self._feed(data)
+
+    def _work_off(self) -> None:
+        """Parse the backlog slice by slice until it is empty or too much is waiting."""
+        while self._backlog and self._refusal is None and self.parser is not None:
+            if self._waiting + len(self.pipeline) >= WAITING_PER_CONNECTION:
+                self.flow.pause_reading()
+                return
+            data, self._backlog = self._backlog[:SLICE_BYTES], self._backlog[SLICE_BYTES:]
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # No other protocol is spoken here; the request is answered as it stands.
+        except httptools.HttpParserError as error:
+            refusal = error.__context__
+            self._refuse(refusal if isinstance(refusal, Refusal) else Refusal(400, "Invalid HTTP request received."))
+            return
+        if self._phase is Phase.HEADERS:
+            self._header_bytes += len(data)
+            if self._header_bytes > HEADER_BYTES:
+                self._refuse(Refusal(431, "Request headers are too large."))
+
+    def on_message_begin(self) -> None:
+        """Start a request; what only the application needs is prepared when it is known to be asked."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._route = None
+        self._is_ignored = self._is_last
+        self._phase = Phase.HEADERS
+        self._since = self._lane.now
+        self._header_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Decide by which door the request goes."""
+        self._phase = Phase.BODY
+        self._since = self._lane.now
+        if self._is_ignored:
+            return
+        headers = dict(self.headers)
+        route = self._lane.routes.get(self.url)
+        if route is not None and self._is_for_lane(route, headers):
+            self._route = route
+            self._chunks = []
+            client_id = headers.get(b"x-request-id")
+            self._client_request_id = None if client_id is None else sane_request_id(client_id)
+        else:
+            self._check_framing(headers)
+            self._begin_application_request()
+
+    def _is_for_lane(self, route: LaneRoute, headers: dict[bytes, bytes]) -> bool:
+        """Tell whether a request is plain and small, for a light model, and in nobody's way."""
+        if len(headers) != len(self.headers) or not _NOT_FOR_THE_LANE.isdisjoint(headers):
+            return False
+        length = headers.get(b"content-length", b"")
+        if not length.isdigit() or len(length) > 5 or int(length) > LANE_BODY_BYTES:
+            return False
+        host = headers.get(b"host")
+        if host is None or (self._lane.allowed_hosts and host not in self._lane.allowed_hosts):
+            return False
+        if headers.get(b"content-type", b"application/json") != b"application/json":
+            return False
+        if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+            return False
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        limit = self.limit_concurrency
+        return route.mount.is_light and (limit is None or len(self.connections) < limit)
+
+    def _check_framing(self, headers: dict[bytes, bytes]) -> None:
+        """Refuse requests whose end or addressee different readers could see differently (RFC 9112, 3.2 and 6.3)."""
+        names = [name for name, _ in self.headers]
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and (coding.strip().lower() != b"chunked" or names.count(b"transfer-encoding") > 1):
+            raise Refusal(400, "Only 'Transfer-Encoding: chunked' is understood.")
+        if coding is not None and b"content-length" in headers:
+            raise Refusal(400, "Content-Length and Transfer-Encoding exclude each other.")
+        if names.count(b"content-length") > 1:
+            raise Refusal(400, "Content-Length is given twice.")
+        if names.count(b"host") != 1 and (names.count(b"host") > 1 or self.parser.get_http_version() == "1.1"):
+            raise Refusal(400, "Exactly one Host header is required.")
+        if sum(map(len, names)) + sum(len(value) for _, value in self.headers) + len(self.url) > HEADER_BYTES:
+            raise Refusal(431, "Request headers are too large.")
+
+    def _begin_application_request(self) -> None:
+        """Go uvicorn's own way, after the lane's answers of this connection, so that none is overtaken."""
+        while self._waiting:
+            self._lane.run_pass()
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers.extend(headers)
+        self.expect_100_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in headers
+        )
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Collect a part of the body."""
+        if self._route is not None:
+            self._chunks.append(body)
+        elif not self._is_ignored:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Hand a complete request to the lane."""
+        self._phase = Phase.ANSWERING
+        if self._is_ignored:
+            return
+        if self._route is None:
+            super().on_message_complete()
+            return
+        chunks = self._chunks
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if not self.parser.should_keep_alive():
+            self._is_last = True
+        self._waiting += 1
+        call = Call(
+            self._route.kind, body, time.perf_counter(), client_request_id=self._client_request_id, reply_to=self
+        )
+        self._lane.submit(self._route, call)
+
+    # Answering
+
+    def send_answer(self, call: Call, head: bytes) -> None:
+        """Write one lane call's response; `head` lacks only the request id and the length."""
+        self._waiting -= 1
+        transport = self.transport
+        if transport.is_closing():
+            return
+        is_final = not self._waiting and (
+            self._is_last or (self._is_draining and self._phase is Phase.ANSWERING and not self._backlog)
+        )
+        payload = call.payload or b""
+        transport.write(
+            b"%bx-request-id: %b\r\ncontent-length: %d\r\n%b\r\n%b"
+            % (
+                head,
+                (call.client_request_id or call.request_id).encode("ascii"),
+                len(payload),
+                b"connection: close\r\n" if is_final else b"",
+                payload,
+            )
+        )
+        if is_final:
+            transport.close()
+        elif not self._waiting:
+            self._rest()
+
+    def on_response_complete(self) -> None:
+        """Go on after an application's response."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
+            self._rest()
+
+    def _rest(self) -> None:
+        """Every request that was parsed is answered: close, refuse, parse on, or wait for the next one."""
+        if self._refusal is not None:
+            self._send_refusal(self._refusal)
+        elif self._backlog:
+            self.loop.call_soon(self._resume)
+        elif self._has_eof:
+            self.transport.close()
+        elif self._phase is Phase.ANSWERING:
+            self._phase = Phase.IDLE
+            self._since = self._lane.now
+
+    def _resume(self) -> None:
+        if self.parser is None or self.transport.is_closing():
+            return
+        self._work_off()
+        if not self._backlog and not self.flow.write_paused:
+            self.flow.resume_reading()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer with an error and close, but not before the answers that are due."""
+        self._refusal = refusal
+        self._backlog = b""
+        self.flow.pause_reading()
+        while self._waiting and not self.transport.is_closing():
+            self._lane.run_pass()
+        cycle = self.cycle
+        if self._is_application_busy() and cycle.more_body:
+            # The refused bytes belong to the body of the newest request, which will never be complete.
+            if self.pipeline and self.pipeline[0][0] is cycle:
+                self.pipeline.popleft()
+                cycle.response_complete = True
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()
+                return
+        elif self._is_application_busy():
+            return
+        self._send_refusal(refusal)
+
+    def _send_refusal(self, refusal: Refusal) -> None:
+        """Write the refusal, then keep the connection a moment, so that a client that still sends can read it."""
+        body = refusal.message.encode("ascii")
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
+        self._phase = Phase.LINGERING
+        self._since = self._lane.now
+        if self.transport.is_closing():
+            return
+        self.transport.write(
+            b"%b%bcontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+            % (STATUS_LINES[refusal.status], lines, len(body), body)
+        )
+        self.flow.resume_reading()
+        if self._has_eof or not self.transport.can_write_eof():
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+
+    # Closing
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection of a client that only stopped sending, as long as it has answers to get."""
+        self._has_eof = True
+        is_owed = self._waiting > 0 or bool(self._backlog) or self._is_application_busy()
+        return is_owed and self._phase is Phase.ANSWERING
+
+    def _is_application_busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def shutdown(self) -> None:
+        """Finish what was begun, then close; idle connections get a moment, for requests already on their way."""
+        self._is_draining = True
+        if self._is_application_busy():
+            self.cycle.keep_alive = False
+        elif self._phase is Phase.IDLE:
+            self._phase = Phase.DRAINING
+            self.loop.call_later(self._lane.deadlines.drain, self._close_if_drained)
+
+    def _close_if_drained(self) -> None:
+        if self._phase is Phase.DRAINING and not self.transport.is_closing():
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Stop reading from a client that does not read its answers."""
+        super().pause_writing()
+        self.flow.pause_reading()
+        if self._phase is not Phase.LINGERING:
+            self._phase = Phase.UNREAD
+            self._since = self._lane.now
+
+    def resume_writing(self) -> None:
+        """Read on from a client that reads again."""
+        super().resume_writing()
+        if self._phase is Phase.UNREAD:
+            self._phase = Phase.ANSWERING
+            if not self._waiting and not self._is_application_busy():
+                self._rest()
+        if not self._backlog:
+            self.flow.resume_reading()
+
+    def expire(self, now: float, deadlines: Deadlines) -> None:
+        """Close the connection if its phase has lasted too long; called once a second."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        end = verdict(self._phase, now - self._since, deadlines)
+        if end == "abort":
+            self.transport.abort()
+        elif end == "close":
+            self.transport.close()
+        elif end == "refuse":
+            if self._is_application_busy():
+                # The application has its own deadline for bodies, and a better answer; this is the last resort.
+                if now - self._since > deadlines.body + deadlines.linger:
+                    self.transport.close()
+            else:
+                self._refuse(Refusal(408, "The request did not arrive in time."))
