@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,3 +37,85 @@ class Column:
     example: Any = None
     extra: tuple[tuple[str, Any], ...] = ()
     """Further `json_schema_extra` entries, such as `("journal", "hash")`, sorted by name."""
+
+    def allows(self, value: float) -> bool:
+        """Tell whether a number lies within the bounds."""
+        return (
+            (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.exclusive_minimum is None or value > self.exclusive_minimum)
+            and (self.exclusive_maximum is None or value < self.exclusive_maximum)
+        )
+
+
+def find_fault(column: Column) -> tuple[str, str] | None:
+    """Return what contradicts itself in a column and its cure, or None."""
+    if column.kind == "category":
+        fault = _find_category_fault(column)
+    elif column.categories:
+        fault = (f"{column.name} is a {column.kind} with categories", "Use Literal or Enum for categories")
+    else:
+        fault = _find_bounds_fault(column)
+    if fault:
+        return fault
+    values = [("example", column.example)] if column.example is not None else []
+    if not column.required:
+        values.append(("default", column.default))
+    for what, value in values:
+        if not _holds(column, value):
+            cure = "Allow None in the field's type" if value is None else f"Give a {what} that the field itself allows"
+            return f"the {what} {value!r:.100} of {column.name} is not allowed by the field", cure
+    return None
+
+
+def _find_category_fault(column: Column) -> tuple[str, str] | None:
+    strange = [v for v in column.categories if isinstance(v, bool) or not isinstance(v, (str, int))]
+    if strange:
+        return f"the category {strange[0]!r:.50} is neither a text nor a whole number", "For two truths, use bool"
+    if not column.categories:
+        return f"{column.name} has no categories", "Name at least one"
+    if len(set(column.categories)) < len(column.categories):
+        return f"{column.name} names a category twice", "Name each category once"
+    if _bounds(column):
+        return f"{column.name} has bounds, which categories cannot have", "Drop the bounds"
+    return None
+
+
+def _find_bounds_fault(column: Column) -> tuple[str, str] | None:
+    lows = [bound for bound in (column.minimum, column.exclusive_minimum) if bound is not None]
+    highs = [bound for bound in (column.maximum, column.exclusive_maximum) if bound is not None]
+    if column.kind == "boolean":
+        return (f"{column.name} has bounds, which a truth cannot have", "Drop the bounds") if lows + highs else None
+    if lows and highs and (max(lows) > min(highs) or not column.allows(_between(column, max(lows), min(highs)))):
+        return f"no number lies within the bounds of {column.name}", "Correct ge, gt, le or lt"
+    if column.kind == "integer" and (not lows or not highs or max(lows) < -(2**24) - 1 or min(highs) > 2**24 + 1):
+        return (
+            f"{column.name} allows whole numbers beyond ±{2**24:,}, which float32 does not hold exactly",
+            "Narrow its bounds, or declare it as float if a relative error of 6e-8 does no harm",
+        )
+    return None
+
+
+def _between(column: Column, low: float, high: float) -> float:
+    """Return a number that the bounds allow if any is."""
+    if column.kind != "integer":
+        return low if column.allows(low) else high if column.allows(high) else low + (high - low) / 2
+    first = math.ceil(low)
+    return float(first if column.allows(first) else first + 1)
+
+
+def _bounds(column: Column) -> list[float]:
+    bounds = (column.minimum, column.maximum, column.exclusive_minimum, column.exclusive_maximum)
+    return [bound for bound in bounds if bound is not None]
+
+
+def _holds(column: Column, value: Any) -> bool:
+    """Tell whether a column's field allows a value, by the rules of strict JSON."""
+    if value is None:
+        return column.optional
+    if column.kind == "category":
+        return any(value == category and type(value) is type(category) for category in column.categories)
+    if column.kind == "boolean" or isinstance(value, bool):
+        return column.kind == "boolean" and isinstance(value, bool)
+    allowed = int if column.kind == "integer" else (int, float)
+    return isinstance(value, allowed) and math.isfinite(value) and column.allows(value)

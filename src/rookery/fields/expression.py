@@ -6,8 +6,10 @@ to a manifest as JSON, and compiled to ONNX operators (derived features, in the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,22 +19,29 @@ from rookery.errors import DefinitionError
 
 Array: TypeAlias = npt.NDArray[Any]
 Operand: TypeAlias = "Expression | float | int"
+Polygon: TypeAlias = tuple[tuple[float, float], ...]
 
 EARTH_RADIUS_KM = 6371.0088
 """Mean Earth radius (IUGG), used by `distance_km`."""
 
 
-def _inside(latitude: Array, longitude: Array, polygon: Sequence[Sequence[float]]) -> Array:
+@lru_cache(maxsize=256)
+def _edges(polygon: Polygon) -> tuple[Array, Array, Array, Array]:
+    """Return each edge's latitudes, and the longitude and slope at the second; level edges cross no ray."""
+    vertices = np.asarray(polygon, dtype=np.float64)
+    previous = np.roll(vertices, 1, axis=0)
+    sloping = vertices[:, 0] != previous[:, 0]
+    (latitude, longitude), (other, other_longitude) = vertices[sloping].T, previous[sloping].T
+    slope = (other_longitude - longitude) / (other - latitude)
+    return latitude[:, None], other[:, None], longitude[:, None], slope[:, None]
+
+
+def _inside(latitude: Array, longitude: Array, polygon: Polygon) -> Array:
     """Tell which points lie inside a polygon (even-odd rule, edges crossed by a ray of growing longitude)."""
-    inside = np.zeros(np.broadcast(latitude, longitude).shape, dtype=bool)
-    previous_latitude, previous_longitude = polygon[-1]
-    for vertex_latitude, vertex_longitude in polygon:
-        if vertex_latitude != previous_latitude:
-            crosses = (vertex_latitude > latitude) != (previous_latitude > latitude)
-            slope = (previous_longitude - vertex_longitude) / (previous_latitude - vertex_latitude)
-            inside ^= crosses & (longitude < slope * (latitude - vertex_latitude) + vertex_longitude)
-        previous_latitude, previous_longitude = vertex_latitude, vertex_longitude
-    return inside
+    edge_latitude, edge_other, edge_longitude, slope = _edges(polygon)
+    crosses = (edge_latitude > latitude) != (edge_other > latitude)
+    crosses &= longitude < slope * (latitude - edge_latitude) + edge_longitude
+    return np.bitwise_xor.reduce(crosses, axis=0).reshape(np.broadcast(latitude, longitude).shape)
 
 
 def _distance_km(latitude: Array, longitude: Array, to_latitude: Array, to_longitude: Array) -> Array:
@@ -74,6 +83,9 @@ LOGICAL = frozenset(
 )
 """Operators whose result is true or false."""
 
+_CONNECTIVES = frozenset({"and", "or", "not"})
+_UNARY = frozenset({"negative", "absolute", "log", "log1p", "exp", "sqrt", "not"})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expression:
@@ -87,7 +99,7 @@ class Expression:
     operands: tuple[Expression, ...] = ()
     name: str = ""
     value: float = 0.0
-    polygon: tuple[tuple[float, float], ...] = ()
+    polygon: Polygon = ()
 
     @property
     def is_logical(self) -> bool:
@@ -101,14 +113,18 @@ class Expression:
         return frozenset().union(*(operand.column_names() for operand in self.operands))
 
     def evaluate(self, columns: Mapping[str, Array]) -> Array:
-        """Compute the expression over arrays of shape [n]; returns shape [n] (or [] for constants)."""
+        """Compute the expression over arrays of shape [n]; returns shape [n] (or [] for constants).
+
+        Constants take the columns' type, so that a float32 column that holds 0.1 equals the constant 0.1.
+        """
         if self.operator == "column":
             return columns[self.name]
         if self.operator == "constant":
-            return np.asarray(self.value)
+            first = next(iter(columns.values()), None)
+            return np.asarray(self.value, dtype=np.float64 if first is None else first.dtype)
         arguments = [operand.evaluate(columns) for operand in self.operands]
         if self.operator == "inside":
-            return _inside(*arguments, polygon=self.polygon)
+            return _inside(arguments[0], arguments[1], self.polygon)
         return OPERATORS[self.operator](*arguments)
 
     def to_json(self) -> Any:
@@ -165,13 +181,13 @@ class Expression:
         return _node("greater_equal", self, other)
 
     def __and__(self, other: Expression) -> Expression:
-        return _node("and", self, other)
+        return _logical_node("and", self, other)
 
     def __or__(self, other: Expression) -> Expression:
-        return _node("or", self, other)
+        return _logical_node("or", self, other)
 
     def __invert__(self) -> Expression:
-        return _node("not", self)
+        return _logical_node("not", self)
 
     def __bool__(self) -> bool:
         raise DefinitionError(
@@ -191,17 +207,32 @@ class Expression:
 def _wrap(operand: Operand) -> Expression:
     if isinstance(operand, Expression):
         return operand
-    if isinstance(operand, (int, float)):
+    if isinstance(operand, (int, float)) and math.isfinite(operand):
         return Expression("constant", value=float(operand))
-    raise DefinitionError(f"{operand!r} is neither a number nor an expression", cure="Name columns with col('name')")
+    raise DefinitionError(
+        f"{operand!r:.100} is neither a finite number nor an expression",
+        cure="Name columns with col('name'); a category is compared by its position among the allowed ones",
+    )
 
 
 def _node(operator: str, *operands: Operand) -> Expression:
     return Expression(operator, tuple(_wrap(operand) for operand in operands))
 
 
+def _logical_node(operator: str, *operands: Operand) -> Expression:
+    node = _node(operator, *operands)
+    if not all(operand.is_logical for operand in node.operands):
+        raise DefinitionError(
+            f"{operator!r} combines truths, and one of its operands is a number",
+            cure="Put comparisons in parentheses: (col('a') > 0) & (col('b') > 0)",
+        )
+    return node
+
+
 def col(name: str) -> Expression:
     """Refer to a column (or to an earlier derived feature) by its name."""
+    if not isinstance(name, str) or not name:
+        raise DefinitionError(f"col({name!r:.50}) names no column", cure="Give the column's name as a text")
     return Expression("column", name=name)
 
 
@@ -250,7 +281,14 @@ def inside(latitude: Operand, longitude: Operand, polygon: Sequence[tuple[float,
     """Tell whether a point lies inside a polygon of (latitude, longitude) vertices in degrees."""
     if len(polygon) < 3:
         raise DefinitionError(f"a polygon of {len(polygon)} vertices encloses nothing", cure="Give at least three")
-    vertices = tuple((float(lat), float(lon)) for lat, lon in polygon)
+    try:
+        vertices = tuple((float(lat), float(lon)) for lat, lon in polygon)
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(
+            f"a polygon's vertex is no pair of numbers: {error}", cure="Give (latitude, longitude) pairs"
+        ) from error
+    if not all(math.isfinite(angle) for vertex in vertices for angle in vertex):
+        raise DefinitionError("a polygon's vertex is not finite", cure="Give degrees")
     return Expression("inside", (_wrap(latitude), _wrap(longitude)), polygon=vertices)
 
 
@@ -260,18 +298,25 @@ def expression_from_json(node: Any) -> Expression:
     Raises:
         DefinitionError: the JSON is not an expression, or names an operator that does not exist.
     """
-    if isinstance(node, str):
+    if isinstance(node, str) and node:
         return col(node)
     if isinstance(node, (int, float)) and not isinstance(node, bool):
-        return Expression("constant", value=float(node))
+        return _wrap(node)
     if isinstance(node, dict) and isinstance(node.get("args"), list):
         operator = node.get("op")
         operands = tuple(expression_from_json(argument) for argument in node["args"])
-        if operator == "inside" and len(operands) == 2:
-            return inside(*operands, polygon=[(lat, lon) for lat, lon in node["polygon"]])
-        if operator in OPERATORS:
-            return Expression(operator, operands)
-    raise DefinitionError(f"{node!r:.200} is not an expression")
+        if operator == "inside" and len(operands) == 2 and isinstance(node.get("polygon"), list):
+            return inside(*operands, polygon=node["polygon"])
+        if isinstance(operator, str) and len(operands) == _count_operands(operator):
+            return _logical_node(operator, *operands) if operator in _CONNECTIVES else Expression(operator, operands)
+    raise DefinitionError(f"{node!r:.200} is not an expression", cure="Write expressions with Expression.to_json")
+
+
+def _count_operands(operator: str) -> int:
+    """Return how many operands an operator takes; 0 for one that does not exist."""
+    if operator not in OPERATORS:
+        return 0
+    return 4 if operator == "distance_km" else 1 if operator in _UNARY else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +332,17 @@ class Rule:
     """The input fields to blame; by default all that the condition reads."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.message, str) or not self.message.strip():
+            raise DefinitionError("a rule has no message", cure="Say what the client should correct")
+        if not isinstance(self.condition, Expression):
+            raise DefinitionError(
+                f"rule {self.message!r}: its condition is {self.condition!r:.50}, not an expression",
+                cure="Compare columns with <, <=, >, >=, .equals() or .differs()",
+            )
         if not self.condition.is_logical:
             raise DefinitionError(
                 f"rule {self.message!r}: its condition is a number, not a truth", cure="Compare it with something"
             )
+        if not self.condition.column_names():
+            raise DefinitionError(f"rule {self.message!r}: its condition reads no column", cure="Name one with col()")
+        object.__setattr__(self, "fields", (self.fields,) if isinstance(self.fields, str) else tuple(self.fields))

@@ -77,13 +77,15 @@ class Pass:
     The rows of call `c` are `matrix[c.start:c.stop]`; after `split` all calls of a pass share one version.
     """
 
-    __slots__ = ("calls", "matrix", "outputs", "version")
+    __slots__ = ("calls", "matrix", "outputs", "run_seconds", "version")
 
     def __init__(self, calls: list[Call]) -> None:
         self.calls = calls
         self.matrix: Matrix | None = None
         self.outputs: Matrix | None = None
         self.version: LoadedVersion | None = None
+        self.run_seconds = 0.0
+        """How long the model ran for this pass."""
 
     def select(self, calls: list[Call]) -> Pass:
         """Return a pass of only `calls`, their rows renumbered from 0."""

@@ -1,23 +1,54 @@
-"""`observe`: what the answered calls add to the metrics, once a pass."""
+"""`observe`: what the answered calls add to the metrics and to the sampled log, once a pass."""
 
 from __future__ import annotations
 
 import time
 
 from rookery.pipeline.call import Call
-from rookery.pipeline.endpoint import Endpoint
+from rookery.pipeline.endpoint import Endpoint, LoadedVersion
 from rookery.telemetry.accumulator import WorkerMetrics
 from rookery.telemetry.logs import PredictionLog
 
 
 class Observe:
-    """Add the calls of a pass to the worker's metrics and to the sampled prediction log lines."""
+    """Count the calls of a pass by version and status; write log lines for as many as the log has room for."""
 
-    def __init__(self, endpoint: Endpoint, metrics: WorkerMetrics, log: PredictionLog | None) -> None:
-        self._name = endpoint.contract.name
-        self._metrics = metrics
+    def __init__(self, endpoint: Endpoint, metrics: WorkerMetrics, log: PredictionLog | None = None) -> None:
+        self._service = endpoint.contract.name
+        self._unversioned = metrics.series(self._service, "")
         self._log = log
 
     def __call__(self, calls: list[Call]) -> None:
         now = time.perf_counter()
-        durations: dict[tuple[str, int], list[float]] = {}
+        durations: dict[tuple[LoadedVersion | None, int], list[float]] = {}
+        rows: dict[tuple[LoadedVersion | None, int], int] = {}
+        for call in calls:
+            key = (call.version, call.status)
+            if key not in durations:
+                durations[key], rows[key] = [], 0
+            durations[key].append(now - call.received)
+            if call.error is None:
+                rows[key] += call.stop - call.start
+        for (version, status), seconds in durations.items():
+            series = self._unversioned if version is None else version.series
+            series.observe_many(status, seconds, rows[version, status])
+        if self._log is not None:
+            for call in calls[: self._log.claim(len(calls))]:
+                self._write_line(self._log, call, round((now - call.received) * 1e3, 3))
+
+    def _write_line(self, log: PredictionLog, call: Call, milliseconds: float) -> None:
+        request_id = call.request_id
+        if call.error is None and call.version is not None:
+            answer = call.answers[0] if call.kind == "single" else {"rows": len(call.answers)}
+            log.log_prediction(
+                self._service,
+                answer,
+                response_time_ms=milliseconds,
+                request_id=request_id,
+                version=call.version.version,
+            )
+        else:
+            reason = "" if call.error is None else call.error.message
+            log.log_request(
+                self._service, status=call.status, response_time_ms=milliseconds, request_id=request_id, reason=reason
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from rookery.errors import InferenceFailed, RequestError
@@ -15,6 +16,8 @@ from rookery.pipeline.infer import Infer
 from rookery.pipeline.observe import Observe
 from rookery.pipeline.read import Read
 from rookery.pipeline.split import Split
+from rookery.telemetry.accumulator import WorkerMetrics
+from rookery.telemetry.logs import PredictionLog
 
 logger = logging.getLogger("rookery.pipeline")
 
@@ -29,14 +32,20 @@ class Pipeline:
     it raise and to no other: the pass is repeated call by call from that stage on.
     """
 
-    def __init__(self, endpoint: Endpoint, encode_error: ErrorEncoder) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        encode_error: ErrorEncoder,
+        metrics: WorkerMetrics,
+        log: PredictionLog | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self._before: tuple[Stage, ...] = (Admit(endpoint), Read(endpoint.contract))
         self._split = Split(endpoint)
         self._infer = Infer()
         self._finish = Finish(endpoint.contract)
         self._encode = Encode(encode_error)
-        self._observe = Observe(endpoint)
+        self._observe = Observe(endpoint, metrics, log)
 
     def run(self, calls: list[Call]) -> None:
         """Answer every call, all in this thread."""
@@ -55,12 +64,15 @@ class Pipeline:
 
     def infer(self, work: Pass) -> None:
         """Run the model over a pass; may be called in any thread."""
+        start = time.perf_counter()
         self._guard(self._infer, work)
+        work.run_seconds = time.perf_counter() - start
 
     def complete(self, calls: list[Call], passes: list[Pass]) -> None:
         """Finish the passes' calls, then encode and observe all `calls`, failed ones too."""
         for work in passes:
-            if work.calls:
+            if work.calls and work.version is not None:
+                work.version.series.observe_run(work.run_seconds, len(work.calls))
                 self._guard(self._finish, work)
         self._encode(calls)
         self._observe(calls)

@@ -32,6 +32,18 @@ STATUS_OF: Mapping[type[RequestError], int] = {
 }
 """The status of every error a call can end with."""
 
+API_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+"""What every response carries, unless its route says otherwise (pages allow themselves their own scripts)."""
+
+API_HEADER_LINES = b"".join(name + b": " + value + b"\r\n" for name, value in API_HEADERS)
+"""The same as they stand in a response's head."""
+
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9._:@+=/-]{1,128}")
 _encoder = msgspec.json.Encoder()
 
@@ -69,3 +81,11 @@ def _status_line(status: int) -> bytes:
 
 STATUS_LINES: Mapping[int, bytes] = {status: _status_line(status) for status in range(200, 600)}
 """The first line of a response, by status."""
+
+
+def is_json_type(value: bytes) -> bool:
+    """Tell whether a `Content-Type` names JSON in UTF-8: `application/json` or any `+json`; none at all is taken for it."""
+    media, *parameters = (part.strip().lower() for part in value.split(b";"))
+    if media and media != b"application/json" and not re.fullmatch(rb"[a-z0-9!#$&^_.-]+/[a-z0-9!#$&^_.-]+\+json", media):
+        return False
+    return all(p.removeprefix(b"charset=").strip(b'"') in (b"utf-8", b"utf8") for p in parameters if p[:8] == b"charset=")

@@ -1,0 +1,273 @@
+"""Problems: what is wrong with an input, in FastAPI's shape and in words that lead to the cure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from rookery.fields.columns import Column
+from rookery.fields.expression import Rule
+from rookery.fields.hints import (
+    describe_column,
+    list_names,
+    nearest,
+    show,
+    show_number,
+    unit_hint,
+    with_unit,
+)
+from rookery.fields.schema import InputSchema
+
+Location: TypeAlias = Sequence[str | int]
+Detail: TypeAlias = dict[str, Any]
+
+INPUT_TEXT = 200
+"""Characters of an echoed text."""
+INPUT_ITEMS = 10
+"""Items of an echoed list or object."""
+INPUT_DEPTH = 3
+"""Levels of an echoed structure."""
+
+_BOUNDS = {
+    "greater_than_equal": ("ge", "below"),
+    "greater_than": ("gt", "not above"),
+    "less_than_equal": ("le", "above"),
+    "less_than": ("lt", "not below"),
+}
+
+
+def describe_problems(
+    error: ValidationError, schema: InputSchema, *, prefix: Location = ("body",), limit: int = 20
+) -> list[Detail]:
+    """Describe a validation error as FastAPI's 422 details: `type`, `loc`, `msg`, `input`, all of it strict JSON.
+
+    Args:
+        error: what the schema's model, or its batch model, raised.
+        schema: the schema whose columns the fields become.
+        prefix: put in front of every location.
+        limit: so many details at most; a last one more says how many were left out.
+    """
+    problems = error.errors(include_url=False)
+    by_field = _columns_by_field(schema)
+    swaps = _find_swaps(problems, by_field)
+    details = []
+    for index, problem in enumerate(problems[:limit]):
+        message = _describe(problem, schema, by_field)
+        partner = swaps.get(index)
+        if partner:
+            message = f"{message.partition('; ')[0]}; {partner}"
+        loc = [*prefix, *problem["loc"]]
+        given = None if problem["type"] == "json_invalid" else echo(problem["input"])
+        details.append({"type": problem["type"], "loc": echo_location(loc), "msg": message, "input": given})
+    left = len(problems) - limit
+    if left > 0:
+        text = f"and {left} more problem{'s' if left > 1 else ''} like these"
+        details.append({"type": "more_problems", "loc": list(prefix), "msg": text, "input": None})
+    return details
+
+
+def rule_problem(rule: Rule, values: BaseModel | Mapping[str, Any], loc: Location = ()) -> Detail:
+    """Describe a broken rule, blaming the fields it names, or all that its condition reads.
+
+    A rule about one field is located there; a rule between fields at the row itself, with the fields' values.
+    """
+    row = values.__dict__ if isinstance(values, BaseModel) else values
+    names = rule.fields or tuple(sorted({_field_of(name, row) for name in rule.condition.column_names()}))
+    if len(names) == 1:
+        return {"type": "rule", "loc": [*loc, names[0]], "msg": rule.message, "input": echo(row.get(names[0]))}
+    given = {name: echo(row.get(name)) for name in names}
+    return {"type": "rule", "loc": list(loc), "msg": rule.message, "input": given}
+
+
+def overflow_problem(schema: InputSchema, values: BaseModel | Mapping[str, Any], loc: Location = ()) -> Detail:
+    """Describe the first number of a row that is finite, but too large for float32."""
+    row = values.__dict__ if isinstance(values, BaseModel) else values
+    largest = float(np.finfo(np.float32).max)
+    for column in schema.columns:
+        value = row.get(column.field)
+        place: list[str | int] = [*loc, column.field]
+        if column.element is not None and isinstance(value, (list, tuple)):
+            value = value[column.element]
+            place.append(column.element)
+        if isinstance(value, (int, float)) and abs(value) > largest:
+            message = f"{column.name}={show_number(value)} is too large: models compute up to {largest:.2e}"
+            return {"type": "float32_overflow", "loc": place, "msg": message, "input": echo(value)}
+    return {"type": "float32_overflow", "loc": list(loc), "msg": "a number is too large", "input": None}
+
+
+def _field_of(column_name: str, row: Mapping[str, Any]) -> str:
+    return column_name if column_name in row else column_name.rpartition("[")[0] or column_name
+
+
+def _columns_by_field(schema: InputSchema) -> dict[str, list[Column]]:
+    columns: dict[str, list[Column]] = {}
+    for column in schema.columns:
+        columns.setdefault(column.field, []).append(column)
+    return columns
+
+
+def _locate(loc: Location, by_field: Mapping[str, list[Column]]) -> tuple[tuple[str | int, ...], Column | None]:
+    """Return the row's part of a location (empty, or `rows` and an index), and the column it ends at."""
+    row: tuple[str | int, ...] = ()
+    rest = tuple(loc)
+    if len(rest) >= 2 and rest[0] == "rows" and isinstance(rest[1], int):
+        row, rest = rest[:2], rest[2:]
+    columns = by_field.get(str(rest[0])) if rest else None
+    if columns is None:
+        return row, None
+    if columns[0].element is None:
+        return row, columns[0] if len(rest) == 1 else None
+    is_element = len(rest) > 1 and isinstance(rest[1], int) and rest[1] < len(columns)
+    return row, columns[int(rest[1])] if is_element else None
+
+
+def _describe(problem: Any, schema: InputSchema, by_field: Mapping[str, list[Column]]) -> str:
+    kind, given, loc = problem["type"], problem["input"], problem["loc"]
+    _, column = _locate(loc, by_field)
+    if kind == "json_invalid":
+        return f"the body is no valid JSON: {show_plain(problem['ctx'].get('error', ''))}"
+    if kind == "extra_forbidden":
+        return _describe_extra(loc, schema, by_field)
+    if kind in ("value_error", "assertion_error"):
+        return show_plain(problem["msg"].partition(", ")[2] or problem["msg"])
+    if column is None:
+        return _describe_structure(problem, schema, by_field)
+    if kind == "missing":
+        return f"{column.name} is missing: it takes {describe_column(column)}"
+    if kind in _BOUNDS:
+        return _describe_bound(column, kind, given, problem["ctx"])
+    if column.kind == "category":
+        return _describe_category(column, given)
+    if kind == "finite_number":
+        return f"{column.name} is no finite number"
+    return _describe_type(column, given)
+
+
+def _describe_extra(loc: Location, schema: InputSchema, by_field: Mapping[str, list[Column]]) -> str:
+    name = str(loc[-1])
+    if len(loc) == 1 and name != "rows" and "rows" in by_field:
+        known: list[str] = list(by_field)
+    else:
+        known = list(by_field)
+    close = nearest(name, known)
+    hint = f"did you mean {close}?" if close else f"it has {', '.join(known[:20])}"
+    return f"{show(name)} is no field of {schema.model.__name__}; {hint}"
+
+
+def _describe_bound(column: Column, kind: str, given: Any, context: Mapping[str, Any]) -> str:
+    keyword, relation = _BOUNDS[kind]
+    message = f"{column.name}={show(given)} is {relation} {show_number(context[keyword])}{with_unit(column)}"
+    hint = unit_hint(column, float(given)) if isinstance(given, (int, float)) and abs(given) < 1e300 else None
+    return f"{message}; {hint}" if hint else message
+
+
+def _describe_category(column: Column, given: Any) -> str:
+    if given is None:
+        return f"{column.name} is null: it takes {describe_column(column)}"
+    message = f"{column.name}={show(given)} is not one of {list_names(column.categories)}"
+    by_text = {str(category): category for category in column.categories}
+    close = nearest(str(given), by_text) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else None
+    return f"{message}; did you mean {show(by_text[close])}?" if close else message
+
+
+def _describe_type(column: Column, given: Any) -> str:
+    wanted = describe_column(column)
+    if isinstance(given, str):
+        hint = "; write it without quotes" if _reads_as(column, given) else ""
+        return f"{column.name}={show(given)} is text: it takes {wanted}{hint}"
+    if isinstance(given, float) and column.kind == "integer":
+        hint = f"; write {int(given)}" if given.is_integer() and abs(given) < 1e15 else ""
+        return f"{column.name}={given} is no whole number: it takes {wanted}{hint}"
+    if column.kind == "boolean" and given in (0, 1):
+        return f"{column.name}={show(given)} is a number: it takes true or false"
+    return f"{column.name} is {show(given)}: it takes {wanted}"
+
+
+def _reads_as(column: Column, text: str) -> bool:
+    """Tell whether a text spells a value that the column would take."""
+    try:
+        if column.kind == "boolean":
+            return text.lower() in ("true", "false")
+        return math.isfinite(float(text[:INPUT_TEXT]))
+    except ValueError:
+        return False
+
+
+def _describe_structure(problem: Any, schema: InputSchema, by_field: Mapping[str, list[Column]]) -> str:
+    """Describe what is wrong with a whole body, batch, row or vector."""
+    kind, given, loc = problem["type"], problem["input"], problem["loc"]
+    columns = by_field.get(str(loc[-1])) if loc and isinstance(loc[-1], str) else None
+    if columns is not None:
+        name, elements = columns[0].field, columns
+        if kind == "missing":
+            return f"{name} is missing: it takes a list of {len(elements)} numbers"
+        if isinstance(given, (list, tuple)):
+            return f"{name} has {len(given)} values: it takes {len(elements)}"
+        return f"{name} is {show(given)}: it takes a list of {len(elements)} numbers"
+    if kind == "missing" and len(loc) > 1 and isinstance(loc[-1], int) and isinstance(given, (list, tuple)):
+        return f"{loc[-2]} has {len(given)} values: it takes {len(by_field.get(str(loc[-2]), ()))}"
+    if tuple(loc) == ("rows",):
+        if kind == "missing":
+            return 'rows is missing: a batch is {"rows": [...]}'
+        return "rows is empty: a batch has at least one row" if kind == "too_short" else "rows is no list of inputs"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        what = f"row {loc[1]}" if len(loc) > 1 and loc[0] == "rows" else "the body"
+        return f"{what} is {show(given)}: it must be an object with the fields {', '.join(list(by_field)[:20])}"
+    return show_plain(problem["msg"])
+
+
+def _find_swaps(problems: Sequence[Any], by_field: Mapping[str, list[Column]]) -> dict[int, str]:
+    """Find pairs of one row's values that are out of range, each within the range of the other."""
+    rows: dict[tuple[str | int, ...], list[tuple[int, Column, float]]] = {}
+    for index, problem in enumerate(problems):
+        if problem["type"] in _BOUNDS and isinstance(problem["input"], (int, float)):
+            row, column = _locate(problem["loc"], by_field)
+            if column is not None:
+                rows.setdefault(row, []).append((index, column, problem["input"]))
+    swaps: dict[int, str] = {}
+    for candidates in rows.values():
+        for position, (index, column, value) in enumerate(candidates):
+            for other_index, other, other_value in candidates[position + 1 :]:
+                if index in swaps or other_index in swaps:
+                    continue
+                if column.allows(other_value) and other.allows(value):
+                    text = f"{column.name} and {other.name} look swapped"
+                    swaps[index] = swaps[other_index] = text
+    return swaps
+
+
+def show_plain(text: str) -> str:
+    """Return a library's message made safe for a response: short, printable, valid UTF-8."""
+    return show(text[:INPUT_TEXT])[1:-1] if len(text) <= 80 else echo(text)  # type: ignore[no-any-return]
+
+
+def echo_location(loc: Location) -> list[str | int]:
+    """Return a location with the client's own names cut and made valid UTF-8."""
+    return [part if isinstance(part, int) else echo(str(part)) for part in loc]
+
+
+def echo(value: Any, depth: int = INPUT_DEPTH) -> Any:
+    """Return a value as strict JSON of bounded size: never NaN, infinities, huge integers or invalid UTF-8."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else f"an integer of {value.bit_length()} bits"
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        if depth == 0:
+            return "{…}"
+        kept = list(value.items())[:INPUT_ITEMS]
+        return {str(echo(str(key))): echo(item, depth - 1) for key, item in kept}
+    if isinstance(value, (list, tuple)):
+        if depth == 0:
+            return "[…]"
+        items = [echo(item, depth - 1) for item in value[:INPUT_ITEMS]]
+        return [*items, "…"] if len(value) > INPUT_ITEMS else items
+    text = value[: INPUT_TEXT * 4].decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    text = text[: INPUT_TEXT + 1].encode("utf-8", "replace").decode("utf-8")
+    return text if len(text) <= INPUT_TEXT else f"{text[:INPUT_TEXT]}…"

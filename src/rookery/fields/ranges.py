@@ -1,0 +1,46 @@
+"""Ranges: which values lie outside what the model was trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rookery.fields.columns import Column
+from rookery.fields.hints import show_number, with_unit
+from rookery.fields.schema import InputSchema
+
+Row = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float32]
+
+
+def range_warnings(schema: InputSchema, low: Row, high: Row, matrix: Matrix) -> dict[int, list[str]]:
+    """Return warnings by row index for values beyond the training data's range; rows within it are absent.
+
+    Args:
+        schema: the schema that encoded the matrix.
+        low: float32 [width], the smallest training values; -inf where there is none.
+        high: float32 [width], the largest; inf where there is none.
+        matrix: float32 [n, width]; missing values (NaN) are never outside.
+    """
+    outside = (matrix < low) | (matrix > high)
+    if not outside.any():
+        return {}
+    warnings: dict[int, list[str]] = {}
+    for row, position in np.argwhere(outside).tolist():
+        column = schema.columns[position]
+        text = _describe(column, matrix[row, position], low[position], high[position])
+        warnings.setdefault(row, []).append(text)
+    return warnings
+
+
+def _describe(column: Column, value: np.float32, low: np.float32, high: np.float32) -> str:
+    where, bound = ("above", high) if value > high else ("below", low)
+    extreme = "maximum" if value > high else "minimum"
+    return (
+        f"{column.name}={_shortest(value)} is {where} the training data's {extreme} {_shortest(bound)}{with_unit(column)}"
+    )
+
+
+def _shortest(value: np.float32) -> str:
+    """Return the shortest decimal that is the same float32."""
+    return show_number(float(str(value)))

@@ -1,0 +1,73 @@
+"""Request bodies: which are read, how far, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from starlette.types import Receive
+
+from rookery.errors import MalformedRequest, PayloadTooLarge, UnsupportedMedia
+from rookery.serving.http import is_json_type
+
+
+class ClientGone(Exception):
+    """The client left before its request was complete; there is nobody to answer."""
+
+
+class BodyTimeout(Exception):
+    """The request's body did not arrive in time."""
+
+
+async def read_json_body(
+    headers: Iterable[tuple[bytes, bytes]], receive: Receive, *, limit: int, timeout: float
+) -> bytes:
+    """Read a body that is to be JSON, of at most `limit` bytes, within `timeout` seconds.
+
+    Raises:
+        UnsupportedMedia: the body is compressed, or is declared to be something else than JSON.
+        MalformedRequest: the declared length is no number.
+        PayloadTooLarge: the body is longer, or says that it will be; the rest of it has not been read.
+        BodyTimeout: the body did not arrive in time.
+        ClientGone: the client left.
+    """
+    check_headers(headers, limit)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > limit:
+                    raise too_large(limit)
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError as error:
+        raise BodyTimeout from error
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def check_headers(headers: Iterable[tuple[bytes, bytes]], limit: int) -> None:
+    """Refuse a body by what its headers say of it; see `read_json_body`."""
+    for name, value in headers:
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise UnsupportedMedia("compressed request bodies are not read", cure="Send the JSON as it is")
+        if name == b"content-type" and not is_json_type(value):
+            raise UnsupportedMedia(
+                "the request's content type is not read here", cure="Send 'Content-Type: application/json' in UTF-8"
+            )
+        if name == b"content-length":
+            if not value.isdigit() or len(value) > 18:
+                raise MalformedRequest("Content-Length is no number")
+            if int(value) > limit:
+                raise too_large(limit)
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    """Return the error for a body of more than `limit` bytes."""
+    return PayloadTooLarge(f"the request's body is longer than the limit of {limit} bytes")

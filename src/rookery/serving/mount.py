@@ -1,0 +1,118 @@
+"""`Mount`: one service at its place on a server; what both doors answer calls by."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+
+from rookery.errors import DeadlineExceeded
+from rookery.pipeline.batcher import Batcher
+from rookery.pipeline.call import Call
+from rookery.pipeline.endpoint import Endpoint, LoadedVersion
+from rookery.pipeline.pipeline import Pipeline
+from rookery.service.contract import Contract
+from rookery.serving.http import encode_error
+from rookery.serving.lane import LaneRoute
+from rookery.telemetry.accumulator import WorkerMetrics
+from rookery.telemetry.logs import PredictionLog
+
+INLINE_BODY_BYTES = 65_536
+"""Larger bodies leave the event loop while the model runs, even if one row of it is light."""
+
+
+class Mount:
+    """A service's endpoint, its pipeline and batcher, and the path prefix they answer under.
+
+    `prefix` is empty for a service that is alone on its server, `/<service>` otherwise.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        metrics: WorkerMetrics,
+        executor: Executor,
+        log: PredictionLog | None = None,
+        prefix: str = "",
+        runs: int = 1,
+    ) -> None:
+        self.endpoint = endpoint
+        self.prefix = prefix
+        self.open_requests = 0
+        """Requests for this service that came through the application and are not answered yet."""
+        self.champion_share = 0
+        """How many percent of the predictions the champion answers."""
+        self._pipeline = Pipeline(endpoint, encode_error, metrics, log)
+        self._batcher = Batcher(self._pipeline, executor, runs=runs)
+        self._deadline = endpoint.contract.limits.deadline_seconds
+
+    @property
+    def contract(self) -> Contract:
+        """How the service speaks."""
+        return self.endpoint.contract
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.endpoint.contract.name
+
+    @property
+    def version(self) -> str | None:
+        """The version that serves by default; None while there is none."""
+        champion = self.endpoint.champion
+        return None if champion is None else champion.version
+
+    @property
+    def is_light(self) -> bool:
+        """Whether calls may be answered inline."""
+        return self.endpoint.is_light or self.endpoint.champion is None
+
+    def install(
+        self, versions: Mapping[str, LoadedVersion], *, champion: str, weights: Mapping[str, int], aliases: Mapping[str, str]
+    ) -> None:
+        """Answer by `versions` from now on; the share of a version that is not loaded goes to the champion."""
+        self.endpoint.install(versions, champion=champion, weights=weights, aliases=aliases)
+        self.champion_share = 100 - sum(
+            percent for version, percent in weights.items() if version in versions and version != champion
+        )
+
+    def answer_now(self, calls: list[Call]) -> None:
+        """Answer all calls in this very turn of the event loop."""
+        self._pipeline.run(calls)
+
+    async def answer(self, call: Call) -> None:
+        """Answer a call: inline if it is light, otherwise by the batcher and within the service's deadline.
+
+        Raises:
+            asyncio.CancelledError: the caller no longer wants the answer; a call that waits leaves the queue.
+        """
+        if self.is_light and len(call.body) <= INLINE_BODY_BYTES:
+            self.answer_now([call])
+            return
+        try:
+            async with asyncio.timeout(self._deadline - (time.perf_counter() - call.received)):
+                await self._batcher.answer(call)
+        except TimeoutError:
+            self._give_up(call)
+
+    def _give_up(self, call: Call) -> None:
+        """Answer 504; a call whose run has begun is counted by the pipeline when that run ends."""
+        if call.payload is not None:
+            return
+        call.error = DeadlineExceeded(f"{self.name}: no answer within {self._deadline:g} s")
+        if call.request_id:
+            call.status, call.payload = encode_error(call.error)
+        else:
+            self._pipeline.complete([call], [])
+
+
+def lane_routes(mounts: Sequence[Mount]) -> Mapping[bytes, LaneRoute]:
+    """Return the request targets whose plain predictions the lane may take."""
+    routes: dict[bytes, LaneRoute] = {}
+    for mount in mounts:
+        for path in mount.contract.paths:
+            routes[f"{mount.prefix}{path}".encode("ascii")] = LaneRoute(mount, "single")
+        routes[f"{mount.prefix}/predict/batch".encode("ascii")] = LaneRoute(mount, "batch")
+    return routes

@@ -1,0 +1,80 @@
+"""`POST /predict` and `/predict/batch`: the pipeline behind the application's door."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive
+
+from rookery.errors import PayloadTooLarge, RequestError
+from rookery.pipeline.call import Call, CallKind
+from rookery.serving.bodies import BodyTimeout, ClientGone, read_json_body
+from rookery.serving.http import encode_error, retry_after
+from rookery.serving.mount import Mount
+from rookery.serving.responses import EarlyRefusal
+from rookery.serving.site import EXCHANGE, Exchange
+
+TIMEOUT_BODY = b'{"detail":"the request\'s body did not arrive in time"}'
+
+
+class Predict:
+    """Answers predictions of one service; the body goes to the pipeline as it came."""
+
+    def __init__(self, mount: Mount, kind: CallKind, *, body_timeout: float) -> None:
+        self._mount = mount
+        self._kind = kind
+        self._body_timeout = body_timeout
+
+    async def __call__(self, request: Request) -> Response:
+        """Read the body, let the pipeline answer it, and send what it wrote."""
+        exchange: Exchange = request.scope[EXCHANGE]
+        try:
+            body = await read_json_body(
+                request.scope["headers"],
+                request.receive,
+                limit=self._mount.contract.limits.body_bytes,
+                timeout=self._body_timeout,
+            )
+        except PayloadTooLarge as error:
+            return EarlyRefusal(*encode_error(error))
+        except BodyTimeout:
+            return EarlyRefusal(408, TIMEOUT_BODY)
+        except RequestError as error:
+            status, payload = encode_error(error)
+            return Response(payload, status, media_type="application/json")
+        call = Call(self._kind, body, time.perf_counter(), client_request_id=exchange.client_request_id)
+        await self._answer(call, request.receive)
+        exchange.is_counted = True
+        exchange.request_id = call.request_id
+        exchange.version = None if call.version is None else call.version.version
+        seconds = None if call.error is None else retry_after(call.error)
+        headers = None if seconds is None else {"retry-after": str(seconds)}
+        return Response(call.payload, call.status, headers, media_type="application/json")
+
+    async def _answer(self, call: Call, receive: Receive) -> None:
+        """Answer the call; one whose client leaves while it waits for a thread is dropped.
+
+        Raises:
+            ClientGone: nobody waits for the answer any more.
+        """
+        if self._mount.is_light:
+            await self._mount.answer(call)
+            return
+        answering = asyncio.ensure_future(self._mount.answer(call))
+        leaving = asyncio.ensure_future(_wait_until_gone(receive))
+        try:
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                raise ClientGone
+            answering.result()
+        finally:
+            answering.cancel()
+            leaving.cancel()
+
+
+async def _wait_until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
