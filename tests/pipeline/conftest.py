@@ -82,14 +82,13 @@ def build_package(directory: Path, *, factor: float = 2.0) -> Package:
         input=TensorSpec(name="columns", shape=(None, 3)),
         outputs={"value": TensorSpec(name="value", shape=(None,))},
     )
-    rows = [
-        {"weight_kg": float(n), "length_cm": 100.0, "speed": ["normal", "express"][n % 2]} for n in range(1, 41)
-    ]
+    rows = [{"weight_kg": float(n), "length_cm": 100.0, "speed": ["normal", "express"][n % 2]} for n in range(1, 41)]
     encoder = Encoder(schema)
     matrix = encoder.encode_columns({name: [row[name] for row in rows] for name in rows[0]})
     outputs = OnnxSession(model, tensors).run(matrix)
     golden = [
-        GoldenCase(input=row, expected=(float(value),), tolerance=1e-4) for row, value in zip(rows, outputs, strict=True)
+        GoldenCase(input=row, expected=(float(value),), tolerance=1e-4)
+        for row, value in zip(rows, outputs, strict=True)
     ]
     manifest = Manifest(
         service="parcels",

@@ -117,7 +117,8 @@ def test_without_a_version_calls_are_told_why() -> None:
     bench = Bench()
     bench.endpoint.reason = "golden case 3 is not reproduced"
     (call,) = bench.run(body(1))
-    assert isinstance(call.error, NotReady) and "golden case 3" in str(call.error)
+    assert isinstance(call.error, NotReady)
+    assert "golden case 3" in str(call.error)
 
 
 def test_a_respond_that_crashes_for_one_row_fails_that_call_only(package: Package) -> None:
@@ -135,7 +136,8 @@ def test_warnings_appear_only_where_there_are_any(bench: Bench) -> None:
     inside, outside = bench.run(body(20), body(90))
     assert "warnings" not in json.loads(inside.payload or b"")
     (warning,) = json.loads(outside.payload or b"")["warnings"]
-    assert "weight_kg" in warning and "40" in warning
+    assert "weight_kg" in warning
+    assert "40" in warning
 
 
 def test_traffic_is_split_by_weight_and_each_answer_names_its_version(
@@ -174,7 +176,8 @@ def test_answers_never_swap_whatever_travels_together(bench: Bench, weights: lis
         if weight is not None and 0 <= weight <= 100:
             assert price(call) == 2.0 * weight
         else:
-            assert call.error is not None and call.payload
+            assert call.error is not None
+            assert call.payload
 
 
 def test_request_ids_are_unique_uuid7_with_the_current_time() -> None:

@@ -11,137 +11,18 @@ side never sends out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from rookery.errors import DataError, DefinitionError
-from rookery.export.graph import COLUMNS, FEATURES, GraphBuilder
+from rookery.export.compiler import DerivedCompiler
+from rookery.export.graph import COLUMNS, DOUBLE, FEATURES, FLOAT, GraphBuilder
 from rookery.export.runner import GraphRunner, Matrix
 from rookery.fields.columns import Column
-from rookery.fields.expression import EARTH_RADIUS_KM, Expression
+from rookery.fields.expression import Expression
 from rookery.fields.schema import InputSchema
-
-BINARY = {
-    "add": "Add",
-    "subtract": "Sub",
-    "multiply": "Mul",
-    "divide": "Div",
-    "minimum": "Min",
-    "maximum": "Max",
-    "less": "Less",
-    "less_equal": "LessOrEqual",
-    "greater": "Greater",
-    "greater_equal": "GreaterOrEqual",
-    "equal": "Equal",
-}
-UNARY = {"negative": "Neg", "absolute": "Abs", "log": "Log", "exp": "Exp", "sqrt": "Sqrt"}
-FLOAT, DOUBLE, BOOL = 1, 11, 9
-"""ONNX's numbers for tensor types, as `Cast` wants them."""
-
-
-@dataclass(slots=True)
-class DerivedCompiler:
-    """Writes expressions into a builder; each becomes a float64 or boolean tensor of shape [N, 1]."""
-
-    builder: GraphBuilder
-    tensors: dict[str, str] = field(default_factory=dict)
-    """The tensor of every column and derived feature by its name."""
-
-    def constant(self, value: npt.ArrayLike) -> str:
-        """Return a float64 constant."""
-        return self.builder.constant(value, np.float64)
-
-    def number(self, expression: Expression) -> str:
-        """Compile to a float64 tensor; a truth becomes 0 or 1."""
-        tensor = self._compile(expression)
-        is_truth = expression.is_logical and bool(expression.column_names())
-        return self.builder.add("Cast", tensor, to=DOUBLE) if is_truth else tensor
-
-    def truth(self, expression: Expression) -> str:
-        """Compile to a boolean tensor; a number is true unless it is zero."""
-        tensor = self._compile(expression)
-        is_truth = expression.is_logical and bool(expression.column_names())
-        return tensor if is_truth else self.builder.add("Cast", tensor, to=BOOL)
-
-    def _compile(self, expression: Expression) -> str:
-        operator, operands = expression.operator, expression.operands
-        if operator == "column":
-            return self.tensors[expression.name]
-        if not expression.column_names():
-            return self.constant(expression.evaluate({}))
-        if operator in BINARY:
-            return self.builder.add(BINARY[operator], *(self.number(operand) for operand in operands))
-        if operator in UNARY:
-            return self.builder.add(UNARY[operator], self.number(operands[0]))
-        return _SPECIAL[operator](self, expression)
-
-    def log1p(self, expression: Expression) -> str:
-        """Compile log(1 + x): float64 keeps an x far below float32's steps around 1."""
-        return self.builder.add("Log", self.builder.add("Add", self.number(expression.operands[0]), self.constant(1.0)))
-
-    def logic(self, expression: Expression) -> str:
-        """Compile `and`, `or` and `not`."""
-        name = {"and": "And", "or": "Or", "not": "Not"}[expression.operator]
-        return self.builder.add(name, *(self.truth(operand) for operand in expression.operands))
-
-    def differs(self, expression: Expression) -> str:
-        """Compile `not_equal`."""
-        return self.builder.add("Not", self.builder.add("Equal", *(self.number(o) for o in expression.operands)))
-
-    def distance_km(self, expression: Expression) -> str:
-        """Compile the haversine formula; what depends on a fixed point alone is computed here, once."""
-        add, constant = self.builder.add, self.constant
-        to_radians = constant(np.pi / 180)
-        latitude, longitude, to_latitude, to_longitude = (self.number(operand) for operand in expression.operands)
-
-        def squared_half_sine(start: str, end: str) -> str:
-            sine = add("Sin", add("Mul", add("Sub", end, start), constant(np.pi / 360)))
-            return add("Mul", sine, sine)
-
-        def cosine(angle: str, operand: Expression) -> str:
-            if operand.column_names():
-                return add("Cos", add("Mul", angle, to_radians))
-            return constant(np.cos(np.radians(operand.evaluate({}))))
-
-        cosines = add("Mul", cosine(latitude, expression.operands[0]), cosine(to_latitude, expression.operands[2]))
-        across = add("Mul", cosines, squared_half_sine(longitude, to_longitude))
-        chord = add("Min", add("Add", squared_half_sine(latitude, to_latitude), across), constant(1.0))
-        return add("Mul", add("Asin", add("Sqrt", chord)), constant(2 * EARTH_RADIUS_KM))
-
-    def inside(self, expression: Expression) -> str:
-        """Compile the even-odd rule over all edges at once: [N, 1] points against [1, edges] constants."""
-        add, constant = self.builder.add, self.constant
-        latitude, longitude = (self.number(operand) for operand in expression.operands)
-        ends = np.asarray(expression.polygon, dtype=np.float64)
-        starts = np.roll(ends, 1, axis=0)
-        sloping = ends[:, 0] != starts[:, 0]
-        ends, starts = ends[sloping], starts[sloping]
-        slope = (starts[:, 1] - ends[:, 1]) / (starts[:, 0] - ends[:, 0])
-        end_latitude = constant(ends[None, :, 0])
-        crosses = add(
-            "Xor",
-            add("Greater", end_latitude, latitude),
-            add("Greater", constant(starts[None, :, 0]), latitude),
-        )
-        offset = add("Mul", add("Sub", latitude, end_latitude), constant(slope[None, :]))
-        before = add("Less", longitude, add("Add", offset, constant(ends[None, :, 1])))
-        hits = add("Cast", add("And", crosses, before), to=DOUBLE)
-        count = add("ReduceSum", hits, self.builder.constant([1], np.int64), keepdims=1)
-        return add("Cast", add("Mod", count, constant(2.0), fmod=1), to=BOOL)
-
-
-_SPECIAL: Mapping[str, Callable[[DerivedCompiler, Expression], str]] = {
-    "log1p": DerivedCompiler.log1p,
-    "and": DerivedCompiler.logic,
-    "or": DerivedCompiler.logic,
-    "not": DerivedCompiler.logic,
-    "not_equal": DerivedCompiler.differs,
-    "distance_km": DerivedCompiler.distance_km,
-    "inside": DerivedCompiler.inside,
-}
 
 
 def write_derived(builder: GraphBuilder, columns: Sequence[Column], derived: Mapping[str, Expression]) -> str:
@@ -160,6 +41,8 @@ def write_derived(builder: GraphBuilder, columns: Sequence[Column], derived: Map
     for position, column in enumerate(columns):
         if column.name in used:
             compiler.tensors[column.name] = builder.add("Gather", wide, builder.constant([position], np.int64), axis=1)
+    for expression in derived.values():
+        compiler.collect_points(expression)
     for name, expression in derived.items():
         if not expression.column_names():
             raise DefinitionError(f"derived feature {name!r} is a constant", cure="Let it read a column, or drop it")

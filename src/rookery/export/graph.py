@@ -16,6 +16,9 @@ IR_VERSION = 9
 GRAPH_NAME = "rookery"
 """Fixed: converters that draw a random name give the same model another digest every time."""
 
+FLOAT, DOUBLE, BOOL = 1, 11, 9
+"""ONNX's numbers for tensor types, as `Cast` wants them."""
+
 ML_DOMAIN = "ai.onnx.ml"
 COLUMNS = "columns"
 """The graph's input: float32 [N, width]."""

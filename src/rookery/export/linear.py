@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rookery.errors import UnsupportedEstimator
-from rookery.export.graph import GraphBuilder
+from rookery.export.graph import DOUBLE, FLOAT, GraphBuilder
 from rookery.export.original import qualified_name
-from rookery.export.preprocessing import DOUBLE, FLOAT, check_step, write_step
+from rookery.export.preprocessing import check_step, write_step
 
 REGRESSORS = (
     "sklearn.LinearRegression",

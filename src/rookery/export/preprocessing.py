@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 
 from rookery.errors import UnsupportedEstimator
-from rookery.export.graph import GraphBuilder
+from rookery.export.graph import DOUBLE, GraphBuilder
 from rookery.export.original import fitted_names, qualified_name
-
-FLOAT, DOUBLE = 1, 11
-"""ONNX's numbers for tensor types, as `Cast` wants them."""
 
 
 def check_step(step: Any) -> None:

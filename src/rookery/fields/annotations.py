@@ -19,10 +19,7 @@ from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
 from rookery.errors import DefinitionError
-from rookery.fields.columns import Column, ColumnKind, find_fault
-
-LARGEST_INTEGER = 2**24
-"""Whole numbers are exact in float32 up to here."""
+from rookery.fields.columns import Column, ColumnKind, bound_integer, find_fault
 
 ALLOWED = (
     "Allowed are float, int, bool, Literal or Enum of texts or whole numbers, any of these with None, "
@@ -73,7 +70,7 @@ def _check_model(model: Any) -> None:
         raise DefinitionError(f"{model.__name__} is a RootModel and has no fields", cure="Derive from BaseModel")
     if not model.model_rebuild(raise_errors=False) and not model.__pydantic_complete__:
         raise DefinitionError(
-            f"{model.__name__} refers to types that are not defined", cure="Define them at module level, above the model"
+            f"{model.__name__} refers to types that are not defined", cure="Define them at module level, above it"
         )
     if not model.model_fields:
         raise DefinitionError(f"{model.__name__} has no fields", cure="Declare at least one input field")
@@ -89,7 +86,7 @@ def _read_field(model: type[BaseModel], name: str, field: FieldInfo) -> list[Col
         raise DefinitionError(f"{where} has an alias", cure="Name the field as requests spell it; drop the alias")
     if field.default_factory is not None:
         raise DefinitionError(
-            f"{where} has a default_factory, which a package cannot hold", cure="Give the value itself: Field(default=…)"
+            f"{where} has a default_factory, which a package cannot hold", cure="Give the value: Field(default=…)"
         )
     unwrapped = unwrap(field.annotation, tuple(field.metadata))
     shared = _read_documentation(where, field)
@@ -97,7 +94,7 @@ def _read_field(model: type[BaseModel], name: str, field: FieldInfo) -> list[Col
         columns = _read_vector(where, name, field, unwrapped, shared)
     else:
         column = _read_scalar(where, Column(name=name, field=name, kind="number", **shared), unwrapped)
-        columns = [_with_values(where, column, field, _first_example(field))]
+        columns = [_with_values(column, field, _first_example(field))]
     for column in columns:
         fault = find_fault(column)
         if fault:
@@ -151,9 +148,7 @@ def _read_scalar(where: str, column: Column, read: _Type) -> Column:
         column = replace(column, kind="category", categories=tuple(member.value for member in read.bare))
     else:
         raise DefinitionError(f"{where}: {_spell(read.bare)} cannot become a column", cure=_cure_type(read.bare))
-    if column.kind == "integer":
-        bounds = {**bounds, **missing_integer_bounds(bounds)}
-    return replace(column, **bounds)
+    return bound_integer(replace(column, **bounds))
 
 
 def _literal_values(annotation: Any) -> list[Any]:
@@ -164,8 +159,8 @@ def _literal_values(annotation: Any) -> list[Any]:
     return [value.value if isinstance(value, Enum) else value for value in values]
 
 
-def _read_bounds(where: str, metadata: Sequence[Any]) -> dict[str, float]:
-    bounds: dict[str, float] = {}
+def _read_bounds(where: str, metadata: Sequence[Any]) -> dict[str, Any]:
+    bounds: dict[str, Any] = {}
     for entry in metadata:
         for kind, (keyword, attribute) in _BOUNDS.items():
             if isinstance(entry, kind):
@@ -187,17 +182,7 @@ def _check_constraint(where: str, entry: Any) -> None:
     if getattr(entry, "strict", None) is False:
         raise DefinitionError(f"{where} asks for strict=False", cure="Drop it: inputs are never coerced")
     if getattr(entry, "allow_inf_nan", None) is True:
-        raise DefinitionError(f"{where} allows NaN and infinities", cure="Drop it: JSON has neither; allow None instead")
-
-
-def missing_integer_bounds(bounds: dict[str, float]) -> dict[str, float]:
-    """Return the bounds to add so that a whole number stays exact in float32."""
-    added: dict[str, float] = {}
-    if "minimum" not in bounds and "exclusive_minimum" not in bounds:
-        added["minimum"] = float(-LARGEST_INTEGER)
-    if "maximum" not in bounds and "exclusive_maximum" not in bounds:
-        added["maximum"] = float(LARGEST_INTEGER)
-    return added
+        raise DefinitionError(f"{where} allows NaN and infinities", cure="Drop it; missing values are None")
 
 
 def _read_vector(where: str, name: str, field: FieldInfo, read: _Type, shared: dict[str, Any]) -> list[Column]:
@@ -228,12 +213,12 @@ def _read_vector(where: str, name: str, field: FieldInfo, read: _Type, shared: d
 def _element_annotations(where: str, read: _Type) -> list[Any]:
     """Return the annotation of each element of a list or tuple of fixed length."""
     arguments = get_args(read.bare)
-    lengths = {"min": None, "max": None}
+    shortest = longest = 0
     for entry in read.metadata:
         if isinstance(entry, annotated_types.MinLen):
-            lengths["min"] = entry.min_length  # type: ignore[assignment]
+            shortest = entry.min_length
         elif isinstance(entry, annotated_types.MaxLen):
-            lengths["max"] = entry.max_length  # type: ignore[assignment]
+            longest = entry.max_length
         else:
             _check_constraint(where, entry)
             if isinstance(entry, tuple(_BOUNDS)):
@@ -244,8 +229,7 @@ def _element_annotations(where: str, read: _Type) -> list[Any]:
     is_fixed_tuple = get_origin(read.bare) is tuple and arguments and arguments[-1] is not Ellipsis
     if is_fixed_tuple:
         return list(arguments)
-    shortest, longest = lengths["min"], lengths["max"]
-    if not arguments or shortest is None or shortest != longest or shortest < 1:
+    if not arguments or shortest != longest or shortest < 1:
         raise DefinitionError(
             f"{where}: a list of no fixed length cannot become columns",
             cure="Give type and length: features: list[float] = Field(min_length=4, max_length=4)",
@@ -263,7 +247,7 @@ def _read_documentation(where: str, field: FieldInfo) -> dict[str, Any]:
     try:
         plain = json.loads(json.dumps(extra, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise DefinitionError(f"{where}: json_schema_extra is no JSON: {error}", cure="Use plain JSON values") from error
+        raise DefinitionError(f"{where}: json_schema_extra is no JSON: {error}", cure="Use JSON values") from error
     return {
         "unit": unit,
         "title": field.title,
@@ -280,7 +264,7 @@ def _first_example(field: FieldInfo) -> Any:
     return next((_plain(example) for example in examples if example is not None), None)
 
 
-def _with_values(where: str, column: Column, field: FieldInfo, example: Any) -> Column:
+def _with_values(column: Column, field: FieldInfo, example: Any) -> Column:
     column = replace(column, example=example)
     return column if field.is_required() else replace(column, required=False, default=_plain(field.default))
 

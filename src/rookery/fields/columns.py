@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 ColumnKind = Literal["number", "integer", "boolean", "category"]
+
+LARGEST_INTEGER = 2**24
+"""Whole numbers are exact in float32 up to here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,17 @@ class Column:
         )
 
 
+def bound_integer(column: Column) -> Column:
+    """Return a column of whole numbers with the bounds added that keep them exact in float32; others unchanged."""
+    if column.kind != "integer":
+        return column
+    if column.minimum is None and column.exclusive_minimum is None:
+        column = replace(column, minimum=float(-LARGEST_INTEGER))
+    if column.maximum is None and column.exclusive_maximum is None:
+        column = replace(column, maximum=float(LARGEST_INTEGER))
+    return column
+
+
 def find_fault(column: Column) -> tuple[str, str] | None:
     """Return what contradicts itself in a column and its cure, or None."""
     if column.kind == "category":
@@ -82,26 +96,38 @@ def _find_category_fault(column: Column) -> tuple[str, str] | None:
 
 
 def _find_bounds_fault(column: Column) -> tuple[str, str] | None:
-    lows = [bound for bound in (column.minimum, column.exclusive_minimum) if bound is not None]
-    highs = [bound for bound in (column.maximum, column.exclusive_maximum) if bound is not None]
+    bounds = _bounds(column)
     if column.kind == "boolean":
-        return (f"{column.name} has bounds, which a truth cannot have", "Drop the bounds") if lows + highs else None
-    if lows and highs and (max(lows) > min(highs) or not column.allows(_between(column, max(lows), min(highs)))):
-        return f"no number lies within the bounds of {column.name}", "Correct ge, gt, le or lt"
-    if column.kind == "integer" and (not lows or not highs or max(lows) < -(2**24) - 1 or min(highs) > 2**24 + 1):
+        return (f"{column.name} has bounds, which a truth cannot have", "Drop the bounds") if bounds else None
+    if not all(math.isfinite(bound) for bound in bounds):
+        return f"{column.name} has a bound that is not finite", "Give numbers as bounds"
+    low, high = _extremes(column)
+    if low > high or not (column.allows(low) or column.allows(high) or column.allows(low / 2 + high / 2)):
+        return f"no value lies within the bounds of {column.name}", "Correct ge, gt, le or lt"
+    if column.kind == "integer" and (low < -LARGEST_INTEGER or high > LARGEST_INTEGER):
         return (
-            f"{column.name} allows whole numbers beyond ±{2**24:,}, which float32 does not hold exactly",
+            f"{column.name} allows whole numbers beyond ±{LARGEST_INTEGER:,}, which float32 does not hold exactly",
             "Narrow its bounds, or declare it as float if a relative error of 6e-8 does no harm",
         )
     return None
 
 
-def _between(column: Column, low: float, high: float) -> float:
-    """Return a number that the bounds allow if any is."""
-    if column.kind != "integer":
-        return low if column.allows(low) else high if column.allows(high) else low + (high - low) / 2
-    first = math.ceil(low)
-    return float(first if column.allows(first) else first + 1)
+def _extremes(column: Column) -> tuple[float, float]:
+    """Return the smallest and the largest number that the bounds allow, or the open bounds of real numbers."""
+    lows = [-math.inf if column.minimum is None else column.minimum]
+    highs = [math.inf if column.maximum is None else column.maximum]
+    whole = column.kind == "integer"
+    if whole:
+        lows, highs = [_round_up(bound) for bound in lows], [-_round_up(-bound) for bound in highs]
+    if column.exclusive_minimum is not None:
+        lows.append(math.floor(column.exclusive_minimum) + 1 if whole else column.exclusive_minimum)
+    if column.exclusive_maximum is not None:
+        highs.append(math.ceil(column.exclusive_maximum) - 1 if whole else column.exclusive_maximum)
+    return max(lows), min(highs)
+
+
+def _round_up(bound: float) -> float:
+    return math.ceil(bound) if math.isfinite(bound) else bound
 
 
 def _bounds(column: Column) -> list[float]:

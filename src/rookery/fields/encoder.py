@@ -92,8 +92,9 @@ class Encoder:
             for column in self.schema.columns:
                 value = _plain(fields.get(column.field))
                 if column.kind == "category" and value is not None and value not in column.categories:
+                    allowed = list_names(column.categories)
                     return DataError(
-                        f"column {column.name!r}, row {row}: {show(value)} is not one of {list_names(column.categories)}",
+                        f"column {column.name!r}, row {row}: {show(value)} is not one of {allowed}",
                         cure="Let the input model's validators return only values that its type allows",
                     )
         return DataError("a row lacks a field of the input model", cure="Encode validated inputs")

@@ -9,48 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rookery.errors import DefinitionError
+from rookery.fields.geometry import EARTH_RADIUS_KM as EARTH_RADIUS_KM
+from rookery.fields.geometry import Polygon, is_inside, measure_km
 
 Array: TypeAlias = npt.NDArray[Any]
 Operand: TypeAlias = "Expression | float | int"
-Polygon: TypeAlias = tuple[tuple[float, float], ...]
-
-EARTH_RADIUS_KM = 6371.0088
-"""Mean Earth radius (IUGG), used by `distance_km`."""
-
-
-@lru_cache(maxsize=256)
-def _edges(polygon: Polygon) -> tuple[Array, Array, Array, Array]:
-    """Return each edge's latitudes, and the longitude and slope at the second; level edges cross no ray."""
-    vertices = np.asarray(polygon, dtype=np.float64)
-    previous = np.roll(vertices, 1, axis=0)
-    sloping = vertices[:, 0] != previous[:, 0]
-    (latitude, longitude), (other, other_longitude) = vertices[sloping].T, previous[sloping].T
-    slope = (other_longitude - longitude) / (other - latitude)
-    return latitude[:, None], other[:, None], longitude[:, None], slope[:, None]
-
-
-def _inside(latitude: Array, longitude: Array, polygon: Polygon) -> Array:
-    """Tell which points lie inside a polygon (even-odd rule, edges crossed by a ray of growing longitude)."""
-    edge_latitude, edge_other, edge_longitude, slope = _edges(polygon)
-    crosses = (edge_latitude > latitude) != (edge_other > latitude)
-    crosses &= longitude < slope * (latitude - edge_latitude) + edge_longitude
-    return np.bitwise_xor.reduce(crosses, axis=0).reshape(np.broadcast(latitude, longitude).shape)
-
-
-def _distance_km(latitude: Array, longitude: Array, to_latitude: Array, to_longitude: Array) -> Array:
-    """Return great-circle distances in km by the haversine formula; all angles in degrees."""
-    phi, to_phi = np.radians(latitude), np.radians(to_latitude)
-    half_phi, half_lambda = (to_phi - phi) / 2, np.radians(to_longitude - longitude) / 2
-    chord = np.sin(half_phi) ** 2 + np.cos(phi) * np.cos(to_phi) * np.sin(half_lambda) ** 2
-    return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.minimum(chord, 1))))
-
 
 OPERATORS: Mapping[str, Callable[..., Array]] = {
     "add": np.add,
@@ -74,7 +43,7 @@ OPERATORS: Mapping[str, Callable[..., Array]] = {
     "and": np.logical_and,
     "or": np.logical_or,
     "not": np.logical_not,
-    "distance_km": _distance_km,
+    "distance_km": measure_km,
 }
 """Every operator by its name in manifests; `inside` is the one more, with a polygon as its parameter."""
 
@@ -124,7 +93,7 @@ class Expression:
             return np.asarray(self.value, dtype=np.float64 if first is None else first.dtype)
         arguments = [operand.evaluate(columns) for operand in self.operands]
         if self.operator == "inside":
-            return _inside(arguments[0], arguments[1], self.polygon)
+            return is_inside(arguments[0], arguments[1], self.polygon)
         return OPERATORS[self.operator](*arguments)
 
     def to_json(self) -> Any:
@@ -204,7 +173,7 @@ class Expression:
         return _node("not_equal", self, other)
 
 
-def _wrap(operand: Operand) -> Expression:
+def _wrap(operand: Any) -> Expression:
     if isinstance(operand, Expression):
         return operand
     if isinstance(operand, (int, float)) and math.isfinite(operand):
@@ -219,7 +188,7 @@ def _node(operator: str, *operands: Operand) -> Expression:
     return Expression(operator, tuple(_wrap(operand) for operand in operands))
 
 
-def _logical_node(operator: str, *operands: Operand) -> Expression:
+def _logical_node(operator: str, *operands: Any) -> Expression:
     node = _node(operator, *operands)
     if not all(operand.is_logical for operand in node.operands):
         raise DefinitionError(
@@ -231,7 +200,8 @@ def _logical_node(operator: str, *operands: Operand) -> Expression:
 
 def col(name: str) -> Expression:
     """Refer to a column (or to an earlier derived feature) by its name."""
-    if not isinstance(name, str) or not name:
+    given: Any = name
+    if not isinstance(given, str) or not given:
         raise DefinitionError(f"col({name!r:.50}) names no column", cure="Give the column's name as a text")
     return Expression("column", name=name)
 
@@ -332,11 +302,13 @@ class Rule:
     """The input fields to blame; by default all that the condition reads."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.message, str) or not self.message.strip():
+        condition: Any = self.condition
+        blamed: Any = self.fields
+        if not self.message.strip():
             raise DefinitionError("a rule has no message", cure="Say what the client should correct")
-        if not isinstance(self.condition, Expression):
+        if not isinstance(condition, Expression):
             raise DefinitionError(
-                f"rule {self.message!r}: its condition is {self.condition!r:.50}, not an expression",
+                f"rule {self.message!r}: its condition is {condition!r:.50}, not an expression",
                 cure="Compare columns with <, <=, >, >=, .equals() or .differs()",
             )
         if not self.condition.is_logical:
@@ -345,4 +317,4 @@ class Rule:
             )
         if not self.condition.column_names():
             raise DefinitionError(f"rule {self.message!r}: its condition reads no column", cure="Name one with col()")
-        object.__setattr__(self, "fields", (self.fields,) if isinstance(self.fields, str) else tuple(self.fields))
+        object.__setattr__(self, "fields", (blamed,) if isinstance(blamed, str) else tuple(blamed))

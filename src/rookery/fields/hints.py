@@ -31,7 +31,9 @@ _SCALES: tuple[Mapping[str, tuple[float, str]], ...] = (
     {"%": (1, "percent"), "share": (100, "a share of 1")},
     {"°": (1, "degrees"), "rad": (180 / math.pi, "radians")},
 )  # fmt: skip
-"""Units that measure the same, with their sizes; units that people mix up first stand nearest to each other."""
+"""Units that measure the same, with their sizes and their names in a question."""
+
+_NOT_METRIC = frozenset({"oz", "lb", "in", "ft", "mi", "ft²", "mph"})
 
 _SPELLINGS = {
     "gram": "g", "grams": "g", "kilogram": "kg", "kilograms": "kg", "lbs": "lb", "pounds": "lb",
@@ -62,32 +64,31 @@ def unit_hint(column: Column, value: float) -> str | None:
     """
     if not math.isfinite(value) or value == 0:
         return None
-    unit = _SPELLINGS.get(column.unit, column.unit) if column.unit else None
+    unit = _SPELLINGS.get(column.unit or "", column.unit or "")
     if unit in _TEMPERATURES:
         return _temperature_hint(column, unit, value)
     for scale in _SCALES:
         if unit in scale:
             return _scale_hint(column, scale, unit, value)
-    for factor in (10, 100, 1000):
-        for times, word in ((value * factor, "times"), (value / factor, "divided by")):
-            if column.allows(times) and _is_bounded(column):
-                return f"it would fit {word} {factor}; is it in another unit?"
-    return None
+    return _factor_hint(column, value) if _is_bounded(column) else None
 
 
 def _scale_hint(column: Column, scale: Mapping[str, tuple[float, str]], unit: str, value: float) -> str | None:
+    """Try the other units of a scale: metric ones before others, near ones before far ones."""
     own = scale[unit][0]
-    for other, (size, name) in sorted(scale.items(), key=lambda item: abs(math.log10(item[1][0] / own) - 0)):
-        if other != unit and _is_metric(other) and column.allows(value * size / own):
-            return f"is it in {name}?"
-    for other, (size, name) in scale.items():
-        if other != unit and column.allows(value * size / own):
-            return f"is it in {name}?"
+    others = [other for other in scale if other != unit]
+    others.sort(key=lambda other: (other in _NOT_METRIC, abs(math.log(scale[other][0] / own))))
+    fitting = (scale[other][1] for other in others if column.allows(value * scale[other][0] / own))
+    name = next(fitting, None)
+    return f"is it in {name}?" if name else None
+
+
+def _factor_hint(column: Column, value: float) -> str | None:
+    for factor in (10, 100, 1000):
+        for scaled, words in ((value * factor, "multiplied"), (value / factor, "divided")):
+            if column.allows(scaled):
+                return f"{words} by {factor} it would fit; is it in another unit?"
     return None
-
-
-def _is_metric(unit: str) -> bool:
-    return unit not in ("oz", "lb", "in", "ft", "mi", "ft²", "mph")
 
 
 def _temperature_hint(column: Column, unit: str, value: float) -> str | None:
@@ -149,8 +150,10 @@ def list_names(names: Iterable[Any]) -> str:
 
 def show_number(value: float) -> str:
     """Return a number as a person writes it: 3750 rather than 3750.0."""
-    if isinstance(value, int) or (math.isfinite(value) and float(value).is_integer() and abs(value) < 1e15):
-        return str(int(value)) if abs(value) < 1e30 else f"{float(value):.6g}" if abs(value) < 1e300 else "a huge number"
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**15 else f"an integer of {value.bit_length()} bits"
+    if math.isfinite(value) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
     return str(value)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from rookery.fields.columns import Column
 from rookery.fields.expression import Rule
 from rookery.fields.hints import (
+    SHOWN_NAMES,
     describe_column,
     list_names,
     nearest,
@@ -20,7 +23,7 @@ from rookery.fields.hints import (
     unit_hint,
     with_unit,
 )
-from rookery.fields.schema import InputSchema
+from rookery.fields.schema import InputSchema, batch_name
 
 Location: TypeAlias = Sequence[str | int]
 Detail: TypeAlias = dict[str, Any]
@@ -31,6 +34,9 @@ INPUT_ITEMS = 10
 """Items of an echoed list or object."""
 INPUT_DEPTH = 3
 """Levels of an echoed structure."""
+
+_SWAPPABLE = 20
+"""So many out-of-range values of a row are compared with each other."""
 
 _BOUNDS = {
     "greater_than_equal": ("ge", "below"),
@@ -52,11 +58,11 @@ def describe_problems(
         limit: so many details at most; a last one more says how many were left out.
     """
     problems = error.errors(include_url=False)
-    by_field = _columns_by_field(schema)
-    swaps = _find_swaps(problems, by_field)
+    inputs = _Inputs.of(schema, is_batch=error.title == batch_name(schema))
+    swaps = _find_swaps(problems, inputs)
     details = []
     for index, problem in enumerate(problems[:limit]):
-        message = _describe(problem, schema, by_field)
+        message = _describe(problem, inputs)
         partner = swaps.get(index)
         if partner:
             message = f"{message.partition('; ')[0]}; {partner}"
@@ -103,59 +109,75 @@ def _field_of(column_name: str, row: Mapping[str, Any]) -> str:
     return column_name if column_name in row else column_name.rpartition("[")[0] or column_name
 
 
-def _columns_by_field(schema: InputSchema) -> dict[str, list[Column]]:
-    columns: dict[str, list[Column]] = {}
-    for column in schema.columns:
-        columns.setdefault(column.field, []).append(column)
-    return columns
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What an error's locations are read against: the fields by name, alone or in the rows of a batch."""
+
+    model_name: str
+    fields: Mapping[str, Sequence[Column]]
+    is_batch: bool
+
+    @classmethod
+    def of(cls, schema: InputSchema, *, is_batch: bool) -> _Inputs:
+        fields: dict[str, list[Column]] = {}
+        for column in schema.columns:
+            fields.setdefault(column.field, []).append(column)
+        return cls(schema.model.__name__, fields, is_batch)
+
+    def names(self) -> str:
+        return ", ".join(list(self.fields)[:SHOWN_NAMES])
+
+    def split(self, loc: Location) -> tuple[int | None, Sequence[str | int]]:
+        """Return a location's row in the batch, and what follows: the place within one input."""
+        if self.is_batch and len(loc) > 1 and isinstance(loc[1], int):
+            return loc[1], loc[2:]
+        return None, () if self.is_batch else loc
+
+    def column(self, place: Sequence[str | int]) -> Column | None:
+        """Return the column that a place within one input names, if it names a single one."""
+        columns = self.fields.get(str(place[0])) if place else None
+        if columns is None:
+            return None
+        if columns[0].element is None:
+            return columns[0] if len(place) == 1 else None
+        index = place[1] if len(place) > 1 else None
+        return columns[index] if isinstance(index, int) and index < len(columns) else None
 
 
-def _locate(loc: Location, by_field: Mapping[str, list[Column]]) -> tuple[tuple[str | int, ...], Column | None]:
-    """Return the row's part of a location (empty, or `rows` and an index), and the column it ends at."""
-    row: tuple[str | int, ...] = ()
-    rest = tuple(loc)
-    if len(rest) >= 2 and rest[0] == "rows" and isinstance(rest[1], int):
-        row, rest = rest[:2], rest[2:]
-    columns = by_field.get(str(rest[0])) if rest else None
-    if columns is None:
-        return row, None
-    if columns[0].element is None:
-        return row, columns[0] if len(rest) == 1 else None
-    is_element = len(rest) > 1 and isinstance(rest[1], int) and rest[1] < len(columns)
-    return row, columns[int(rest[1])] if is_element else None
-
-
-def _describe(problem: Any, schema: InputSchema, by_field: Mapping[str, list[Column]]) -> str:
+def _describe(problem: Any, inputs: _Inputs) -> str:
     kind, given, loc = problem["type"], problem["input"], problem["loc"]
-    _, column = _locate(loc, by_field)
     if kind == "json_invalid":
-        return f"the body is no valid JSON: {show_plain(problem['ctx'].get('error', ''))}"
-    if kind == "extra_forbidden":
-        return _describe_extra(loc, schema, by_field)
+        return f"the body is no valid JSON: {echo(problem['ctx']['error'])}"
     if kind in ("value_error", "assertion_error"):
-        return show_plain(problem["msg"].partition(", ")[2] or problem["msg"])
+        return _one_line(problem["msg"].partition(", ")[2] or problem["msg"])
+    row, place = inputs.split(loc)
+    if kind == "extra_forbidden":
+        return _describe_extra(str(loc[-1]), inputs, of_batch=inputs.is_batch and row is None)
+    column = inputs.column(place)
+    if column is not None and column.element is not None and kind == "missing":
+        return _describe_vector(inputs.fields[column.field], problem)
     if column is None:
-        return _describe_structure(problem, schema, by_field)
+        columns = inputs.fields.get(str(place[0])) if place else None
+        return _describe_vector(columns, problem) if columns else _describe_structure(problem, row, inputs)
     if kind == "missing":
         return f"{column.name} is missing: it takes {describe_column(column)}"
     if kind in _BOUNDS:
         return _describe_bound(column, kind, given, problem["ctx"])
-    if column.kind == "category":
-        return _describe_category(column, given)
     if kind == "finite_number":
         return f"{column.name} is no finite number"
-    return _describe_type(column, given)
+    if kind in ("literal_error", "enum") or (column.kind == "category" and kind.endswith("_type")):
+        return _describe_category(column, given)
+    return _describe_type(column, given) if kind.endswith("_type") else f"{column.name}: {_one_line(problem['msg'])}"
 
 
-def _describe_extra(loc: Location, schema: InputSchema, by_field: Mapping[str, list[Column]]) -> str:
-    name = str(loc[-1])
-    if len(loc) == 1 and name != "rows" and "rows" in by_field:
-        known: list[str] = list(by_field)
-    else:
-        known = list(by_field)
-    close = nearest(name, known)
-    hint = f"did you mean {close}?" if close else f"it has {', '.join(known[:20])}"
-    return f"{show(name)} is no field of {schema.model.__name__}; {hint}"
+def _describe_extra(name: str, inputs: _Inputs, *, of_batch: bool) -> str:
+    if of_batch:
+        return f'{show(name)} is no field of a batch, which is {{"rows": [...]}}'
+    if name == "rows":
+        return "'rows' belongs to a batch, and this takes one input"
+    close = nearest(name, inputs.fields)
+    hint = f"did you mean {close}?" if close else f"it has {inputs.names()}"
+    return f"{show(name)} is no field of {inputs.model_name}; {hint}"
 
 
 def _describe_bound(column: Column, kind: str, given: Any, context: Mapping[str, Any]) -> str:
@@ -170,7 +192,8 @@ def _describe_category(column: Column, given: Any) -> str:
         return f"{column.name} is null: it takes {describe_column(column)}"
     message = f"{column.name}={show(given)} is not one of {list_names(column.categories)}"
     by_text = {str(category): category for category in column.categories}
-    close = nearest(str(given), by_text) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else None
+    comparable = isinstance(given, (str, int, float)) and not isinstance(given, bool)
+    close = nearest(show(given).strip("'"), by_text) if comparable else None
     return f"{message}; did you mean {show(by_text[close])}?" if close else message
 
 
@@ -197,52 +220,51 @@ def _reads_as(column: Column, text: str) -> bool:
         return False
 
 
-def _describe_structure(problem: Any, schema: InputSchema, by_field: Mapping[str, list[Column]]) -> str:
-    """Describe what is wrong with a whole body, batch, row or vector."""
-    kind, given, loc = problem["type"], problem["input"], problem["loc"]
-    columns = by_field.get(str(loc[-1])) if loc and isinstance(loc[-1], str) else None
-    if columns is not None:
-        name, elements = columns[0].field, columns
-        if kind == "missing":
-            return f"{name} is missing: it takes a list of {len(elements)} numbers"
-        if isinstance(given, (list, tuple)):
-            return f"{name} has {len(given)} values: it takes {len(elements)}"
-        return f"{name} is {show(given)}: it takes a list of {len(elements)} numbers"
-    if kind == "missing" and len(loc) > 1 and isinstance(loc[-1], int) and isinstance(given, (list, tuple)):
-        return f"{loc[-2]} has {len(given)} values: it takes {len(by_field.get(str(loc[-2]), ()))}"
-    if tuple(loc) == ("rows",):
+def _describe_vector(columns: Sequence[Column], problem: Any) -> str:
+    """Describe a vector that is missing, no list, or of the wrong length."""
+    name, given = columns[0].field, problem["input"]
+    if problem["type"] == "missing" and not isinstance(problem["loc"][-1], int):
+        return f"{name} is missing: it takes a list of {len(columns)} numbers"
+    if isinstance(given, (list, tuple)):
+        return f"{name} has {len(given)} values: it takes {len(columns)}"
+    return f"{name} is {show(given)}: it takes a list of {len(columns)} numbers"
+
+
+def _describe_structure(problem: Any, row: int | None, inputs: _Inputs) -> str:
+    """Describe what is wrong with a whole body, batch or row."""
+    kind, given = problem["type"], problem["input"]
+    if tuple(problem["loc"]) == ("rows",) and inputs.is_batch:
         if kind == "missing":
             return 'rows is missing: a batch is {"rows": [...]}'
         return "rows is empty: a batch has at least one row" if kind == "too_short" else "rows is no list of inputs"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        what = f"row {loc[1]}" if len(loc) > 1 and loc[0] == "rows" else "the body"
-        return f"{what} is {show(given)}: it must be an object with the fields {', '.join(list(by_field)[:20])}"
-    return show_plain(problem["msg"])
+        if inputs.is_batch and row is None:
+            return f'the body is {show(given)}: a batch is {{"rows": [...]}}'
+        what = "the body" if row is None else f"row {row}"
+        return f"{what} is {show(given)}: it must be an object with the fields {inputs.names()}"
+    return _one_line(problem["msg"])
 
 
-def _find_swaps(problems: Sequence[Any], by_field: Mapping[str, list[Column]]) -> dict[int, str]:
+def _find_swaps(problems: Sequence[Any], inputs: _Inputs) -> dict[int, str]:
     """Find pairs of one row's values that are out of range, each within the range of the other."""
-    rows: dict[tuple[str | int, ...], list[tuple[int, Column, float]]] = {}
+    rows: dict[int | None, list[tuple[int, Column, float]]] = {}
     for index, problem in enumerate(problems):
         if problem["type"] in _BOUNDS and isinstance(problem["input"], (int, float)):
-            row, column = _locate(problem["loc"], by_field)
+            row, place = inputs.split(problem["loc"])
+            column = inputs.column(place)
             if column is not None:
                 rows.setdefault(row, []).append((index, column, problem["input"]))
     swaps: dict[int, str] = {}
-    for candidates in rows.values():
-        for position, (index, column, value) in enumerate(candidates):
-            for other_index, other, other_value in candidates[position + 1 :]:
-                if index in swaps or other_index in swaps:
-                    continue
-                if column.allows(other_value) and other.allows(value):
-                    text = f"{column.name} and {other.name} look swapped"
-                    swaps[index] = swaps[other_index] = text
+    for broken in rows.values():
+        for (index, column, value), (other_index, other, other_value) in combinations(broken[:_SWAPPABLE], 2):
+            if index not in swaps and other_index not in swaps and column.allows(other_value) and other.allows(value):
+                swaps[index] = swaps[other_index] = f"{column.name} and {other.name} look swapped"
     return swaps
 
 
-def show_plain(text: str) -> str:
-    """Return a library's message made safe for a response: short, printable, valid UTF-8."""
-    return show(text[:INPUT_TEXT])[1:-1] if len(text) <= 80 else echo(text)  # type: ignore[no-any-return]
+def _one_line(text: str) -> str:
+    """Return a message made safe for a response: one line of bounded length, valid UTF-8."""
+    return str(echo(" ".join(text.split())))
 
 
 def echo_location(loc: Location) -> list[str | int]:

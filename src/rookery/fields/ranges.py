@@ -23,7 +23,7 @@ def range_warnings(schema: InputSchema, low: Row, high: Row, matrix: Matrix) -> 
         matrix: float32 [n, width]; missing values (NaN) are never outside.
     """
     outside = (matrix < low) | (matrix > high)
-    if not outside.any():
+    if not np.count_nonzero(outside):
         return {}
     warnings: dict[int, list[str]] = {}
     for row, position in np.argwhere(outside).tolist():
@@ -34,11 +34,9 @@ def range_warnings(schema: InputSchema, low: Row, high: Row, matrix: Matrix) -> 
 
 
 def _describe(column: Column, value: np.float32, low: np.float32, high: np.float32) -> str:
-    where, bound = ("above", high) if value > high else ("below", low)
-    extreme = "maximum" if value > high else "minimum"
-    return (
-        f"{column.name}={_shortest(value)} is {where} the training data's {extreme} {_shortest(bound)}{with_unit(column)}"
-    )
+    above = bool(value > high)
+    bound = f"{'maximum' if above else 'minimum'} {_shortest(high if above else low)}{with_unit(column)}"
+    return f"{column.name}={_shortest(value)} is {'above' if above else 'below'} the training data's {bound}"
 
 
 def _shortest(value: np.float32) -> str:

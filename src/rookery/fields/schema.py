@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, Field, create_model
 
 from rookery.fields.annotations import read_columns
-from rookery.fields.columns import Column
+from rookery.fields.columns import Column, bound_integer
 from rookery.fields.strict import STRICT, build_model, strict_model
 
 
@@ -56,7 +56,8 @@ def rebuild_schema(name: str, columns: Sequence[Column]) -> InputSchema:
     Raises:
         DefinitionError: the columns contradict themselves or each other.
     """
-    return InputSchema(build_model(name, columns), tuple(columns))
+    bounded = tuple(bound_integer(column) for column in columns)
+    return InputSchema(build_model(name, bounded), bounded)
 
 
 def batch_model(schema: InputSchema) -> type[BaseModel]:
@@ -64,10 +65,15 @@ def batch_model(schema: InputSchema) -> type[BaseModel]:
     rows = list[schema.model]  # type: ignore[name-defined]
     description = "The inputs, one prediction each"
     return create_model(
-        f"{schema.model.__name__}Batch",
+        batch_name(schema),
         __config__=STRICT,
         rows=(rows, Field(min_length=1, description=description)),
     )
+
+
+def batch_name(schema: InputSchema) -> str:
+    """Return the name of the batch model, by which its errors are told from those of single inputs."""
+    return f"{schema.model.__name__}Batch"
 
 
 def schema_digest(columns: Sequence[Column]) -> str:

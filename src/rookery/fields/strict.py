@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJson
 from pydantic_core import CoreSchema, core_schema
 
 from rookery.errors import DefinitionError
-from rookery.fields.annotations import LARGEST_INTEGER, unwrap
-from rookery.fields.columns import Column, find_fault
+from rookery.fields.annotations import unwrap
+from rookery.fields.columns import LARGEST_INTEGER, Column, find_fault
 
 STRICT = ConfigDict(
     extra="forbid",
@@ -45,11 +45,11 @@ class ExactCategory:
         return core_schema.json_or_python_schema(json_schema=exact, python_schema=category)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(schema["python_schema"])  # type: ignore[typeddict-item]
+        return handler(schema["python_schema"])
 
 
 def strict_model(model: type[BaseModel], columns: Sequence[Column]) -> type[BaseModel]:
-    """Return a subclass of the model that refuses unknown fields, coerced types, NaN, infinities and inexact integers."""
+    """Return a subclass of the model that refuses unknown fields, coercions, NaN, infinities and inexact integers."""
     namespace: dict[str, Any] = {}
     annotations: dict[str, Any] = {}
     for name, group in groupby(columns, key=lambda column: column.field):
@@ -63,7 +63,8 @@ def strict_model(model: type[BaseModel], columns: Sequence[Column]) -> type[Base
         else:
             continue
         namespace[name], annotations[name] = field, annotation
-    return type(model)(
+    make: Any = type(model)
+    strict: type[BaseModel] = make(
         model.__name__,
         (model,),
         {
@@ -75,6 +76,7 @@ def strict_model(model: type[BaseModel], columns: Sequence[Column]) -> type[Base
             **namespace,
         },
     )
+    return strict
 
 
 def _added_metadata(column: Column) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal
 from enum import Enum
 from itertools import groupby
@@ -68,10 +68,9 @@ def _find_sources(schema: InputSchema, names: Sequence[str]) -> list[str | None]
         sources.append(source)
     if unknown:
         close = nearest(unknown[0], known)
-        raise DataError(
-            f"column {unknown[0]!r} is no field of {schema.model.__name__}",
-            cure=f"Did you mean {close!r}?" if close else f"Drop it; the fields are {list_names(schema.model.model_fields)}",
-        )
+        fields = list_names(schema.model.model_fields)
+        cure = f"Did you mean {close!r}?" if close else f"Drop it; the fields are {fields}"
+        raise DataError(f"column {unknown[0]!r} is no field of {schema.model.__name__}", cure=cure)
     _check_whole_vectors(schema, sources)
     return sources
 
@@ -82,21 +81,20 @@ def _check_whole_vectors(schema: InputSchema, sources: Sequence[str | None]) -> 
         own = list(group)
         absent = [column.name for column, source in own if source is None]
         if absent and len(absent) < len(own):
-            raise DataError(f"column {absent[0]!r} is missing while others of {field!r} are given", cure="Give them all")
+            raise DataError(f"column {absent[0]!r} is missing, others of {field!r} are given", cure="Give them all")
 
 
 def _as_array(name: str, values: Any) -> Values:
     """Return a column as an array of one dimension, or two for vectors, without guessing at types of mixed lists."""
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+    if isinstance(values, (str, bytes, Mapping, Set)) or not hasattr(values, "__len__"):
         raise DataError(f"column {name!r} is {show(values)}, not a sequence", cure="Give one value per row")
-    if isinstance(values, np.ndarray):
-        return values
     if hasattr(values, "dtype"):
-        return np.asarray(values)
-    items = list(values)
-    array = np.empty(len(items), dtype=object)
-    array[:] = [tuple(item) if isinstance(item, (list, np.ndarray)) else item for item in items]
-    return array
+        array = np.asarray(values)
+        if array.ndim == 0:
+            raise DataError(f"column {name!r} is the single value {show(array.item())}", cure="Give one value per row")
+        return array
+    items = (tuple(item) if isinstance(item, (list, np.ndarray)) else item for item in values)
+    return np.fromiter(items, dtype=object, count=len(values))
 
 
 def _count_rows(lengths: Mapping[str, int]) -> int:
@@ -122,9 +120,7 @@ def _pick_element(column: Column, source: str, array: Values, schema: InputSchem
         if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != length:
             what = f"{len(value)} values" if isinstance(value, (tuple, list, np.ndarray)) else show(value)
             raise DataError(f"column {source!r}, row {row}: {what} instead of {length} values", cure=f"Give {length}")
-    picked = np.empty(len(array), dtype=object)
-    picked[:] = [value[column.element] for value in array]
-    return picked
+    return np.fromiter((value[column.element] for value in array), dtype=object, count=len(array))
 
 
 def _convert(column: Column, values: Values) -> Numbers:

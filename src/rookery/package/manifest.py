@@ -52,10 +52,14 @@ def _write_rule(rule: Rule) -> dict[str, Any]:
     return {"condition": rule.condition.to_json(), "message": rule.message, "fields": list(rule.fields)}
 
 
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, tuple) and not value
+
+
 def _write_column(column: Column) -> dict[str, Any]:
     """Return a column without its empty entries, so that a manifest stays readable."""
     values = {name: getattr(column, name) for name in Column.__dataclass_fields__}
-    return {name: value for name, value in values.items() if value is not None and value != ()}
+    return {name: value for name, value in values.items() if value is not None and not _is_empty(value)}
 
 
 JsonExpression = Annotated[Expression, BeforeValidator(_read_expression), PlainSerializer(Expression.to_json)]
@@ -205,8 +209,12 @@ class Manifest(Part):
             raise PackageError(f"{MANIFEST_FILE}: input: {error.message}", cure=error.cure) from error
 
     def to_json(self) -> bytes:
-        """Return the bytes of `manifest.json`."""
-        return readable_json(self.model_dump(mode="json"))
+        """Return the bytes of `manifest.json`.
+
+        Raises:
+            PackageError: a default, an example or a schema holds what JSON does not know.
+        """
+        return readable_json(self.model_dump())
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:

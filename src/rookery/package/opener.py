@@ -8,11 +8,10 @@ from pathlib import Path
 
 from rookery.errors import DigestMismatch, PackageError
 from rookery.fields.encoder import Encoder
-from rookery.fields.rules import broken_rules
 from rookery.fields.schema import InputSchema
 from rookery.package.digests import content_digest, sha256_hex
 from rookery.package.files import PackageFolder
-from rookery.package.golden import GoldenCase, check_golden, encode_golden, read_golden
+from rookery.package.golden import GoldenCase, check_golden, read_golden
 from rookery.package.graph import check_graph
 from rookery.package.manifest import MANIFEST_BYTES, MANIFEST_FILE, Manifest, parse_manifest
 from rookery.package.profile import Profile
@@ -107,7 +106,7 @@ def open_package(directory: Path, *, threads: int = 1) -> Package:
     """Open a package for answering, `threads` being what one run may use.
 
     Verified are, in this order: every file's digest; the graph's operators, its data and its shapes; the profile;
-    that ONNX Runtime loads the graph; every golden case; that the rules can be judged.
+    the input model; that ONNX Runtime loads the graph; every golden case.
 
     Raises:
         PackageError: the package is refused (`DigestMismatch`, `UnsafeGraph`, `GoldenMismatch` say why more closely);
@@ -128,7 +127,6 @@ def open_package(directory: Path, *, threads: int = 1) -> Package:
     encoder = Encoder(schema)
     session = OnnxSession(contents["model.onnx"], manifest.tensors, threads=threads)
     check_golden(golden, encoder, session, schema)
-    _check_rules(manifest, schema, encode_golden(golden, encoder, schema))
     return Package(
         directory=directory,
         manifest=manifest,
@@ -147,11 +145,3 @@ def _check_profile(profile: Profile, manifest: Manifest) -> None:
     expected = ["label", "confidence"] if manifest.task_object().kind == "classification" else ["value"]
     if [part.name for part in profile.outputs] != expected:
         raise PackageError(f"profile.json: describes other outputs than {expected}")
-
-
-def _check_rules(manifest: Manifest, schema: InputSchema, matrix: Matrix) -> None:
-    """Judge the golden cases once, so that a rule that cannot be computed is found now and not in service."""
-    try:
-        broken_rules(manifest.input.rules, schema, matrix)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise PackageError(f"{MANIFEST_FILE}: a rule cannot be judged: {error}") from error

@@ -211,11 +211,9 @@ def _choose_edges(present: npt.NDArray[np.float64], *, is_integer: bool) -> tupl
         if len(distinct) <= COUNTED_INTEGERS:
             between = (distinct[:-1] + distinct[1:]) / 2
             return (float(distinct[0]) - 0.5, *between.tolist(), float(distinct[-1]) + 0.5)
-    # Quantiles that are values of the data: a heap of equal values gets a bin of its own and no edge twice.
-    places = np.linspace(0, len(present) - 1, NUMERIC_BINS + 1).round().astype(np.int64)
-    inner = np.unique(present[places]).tolist()
-    beyond = float(np.nextafter(np.float32(present[-1]), np.float32(np.inf)))
-    return (*inner, beyond) if math.isfinite(beyond) else tuple(inner)
+    # Edges are values of the data, so that a heap of equal values makes fewer bins and no edge twice.
+    starts = np.arange(NUMERIC_BINS) * len(present) // NUMERIC_BINS
+    return (*np.unique(present[starts]).tolist(), math.nextafter(float(present[-1]), math.inf))
 
 
 def _tally(values: npt.NDArray[np.float64], edges: Sequence[float]) -> list[int]:

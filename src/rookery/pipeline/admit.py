@@ -18,6 +18,7 @@ class Admit:
         self._deadline_seconds = endpoint.contract.limits.deadline_seconds
 
     def __call__(self, work: Pass) -> None:
+        """Refuse calls that must not be worked on."""
         calls, endpoint = work.calls, self._endpoint
         for call, request_id in zip(calls, make_request_ids(len(calls)), strict=True):
             call.request_id = request_id

@@ -21,6 +21,7 @@ class Encode:
         self._encode = msgspec.json.Encoder().encode
 
     def __call__(self, calls: list[Call]) -> None:
+        """Set the payload and status of every call."""
         encode = self._encode
         for call in calls:
             if call.error is None:

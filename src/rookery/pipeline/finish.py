@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from rookery.fields.ranges import range_warnings
-from rookery.pipeline.call import Call, Matrix, Pass
+from rookery.pipeline.call import Matrix, Pass
 from rookery.pipeline.endpoint import LoadedVersion
 from rookery.pipeline.ids import make_request_ids
 from rookery.service.contract import Contract
@@ -28,24 +28,26 @@ class Finish:
         self._threshold = contract.confidence_threshold
 
     def __call__(self, work: Pass) -> None:
+        """Set every call's answers."""
         version, outputs, matrix = work.version, work.outputs, work.matrix
         if version is None or outputs is None or matrix is None:
             raise ValueError("a pass reached finish without outputs")
         predictions = self._classify(version, outputs) if version.labels else self._regress(version, outputs)
-        self._warn(work, version, matrix, predictions)
-        now, respond = time.perf_counter(), self._respond
+        self._warn(version, matrix, predictions)
+        now = time.perf_counter()
         for call in work.calls:
             latency_ms = round((now - call.received) * 1e3, 3)
+            if call.kind == "single":
+                prediction = predictions[call.start]
+                prediction.latency_ms = latency_ms
+                prediction.request_id = call.request_id
+                call.answers = [self._phrase(prediction)]
+                continue
             own = predictions[call.start : call.stop]
-            for prediction, request_id in zip(own, self._row_ids(call), strict=True):
+            for prediction, request_id in zip(own, make_request_ids(len(own)), strict=True):
                 prediction.latency_ms = latency_ms
                 prediction.request_id = request_id
-            call.answers = [self._phrase(prediction, respond(prediction)) for prediction in own]
-
-    @staticmethod
-    def _row_ids(call: Call) -> list[str]:
-        """Return each row's id: the call's own for a single prediction, new ones for the rows of a batch."""
-        return [call.request_id] if call.kind == "single" else make_request_ids(call.stop - call.start)
+            call.answers = [self._phrase(prediction) for prediction in own]
 
     @staticmethod
     def _classify(version: LoadedVersion, outputs: Matrix) -> list[Prediction]:
@@ -73,7 +75,7 @@ class Finish:
             for value in outputs
         ]
 
-    def _warn(self, work: Pass, version: LoadedVersion, matrix: Matrix, predictions: list[Prediction]) -> None:
+    def _warn(self, version: LoadedVersion, matrix: Matrix, predictions: list[Prediction]) -> None:
         warned = range_warnings(self._contract.schema, version.low, version.high, matrix)
         for row, warnings in warned.items():
             predictions[row].warnings.extend(warnings)
@@ -82,15 +84,14 @@ class Finish:
             return
         for prediction in predictions:
             if prediction.confidence is not None and prediction.confidence < threshold:
-                prediction.warnings.append(
-                    f"confidence {prediction.confidence:.2f} is below {threshold:g}: treat {prediction.label} as a guess"
-                )
+                sure = f"confidence {prediction.confidence:.2f} is below {threshold:g}"
+                prediction.warnings.append(f"{sure}: {prediction.label} is little more than a guess")
 
-    @staticmethod
-    def _phrase(prediction: Prediction, answer: Any) -> dict[str, Any]:
-        """Return the answer as JSON values, with the warnings where there are any."""
+    def _phrase(self, prediction: Prediction) -> dict[str, Any]:
+        """Return the service's answer as JSON values, with the warnings where there are any."""
+        answer = self._respond(prediction)
         if isinstance(answer, BaseModel):
             answer = answer.model_dump(mode="json", exclude_none=True)
         if prediction.warnings:
             answer = {**answer, "warnings": prediction.warnings}
-        return answer  # type: ignore[no-any-return]
+        return answer  # type: ignore[return-value]

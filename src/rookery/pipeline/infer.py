@@ -15,12 +15,13 @@ class Infer:
     """
 
     def __call__(self, work: Pass) -> None:
+        """Set the pass's outputs."""
         if work.matrix is None or work.version is None:
             raise InferenceFailed("a pass reached inference without rows or a version")
         work.outputs = outputs = work.version.package.run(work.matrix)
         if np.isfinite(outputs).all():
             return
-        finite = np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1)
+        finite = np.asarray(np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
         for call in work.calls:
             if not finite[call.start : call.stop].all():
                 call.error = InferenceFailed(f"{work.version.model_name}: the model's answer is not a finite number")

@@ -19,6 +19,7 @@ class Observe:
         self._log = log
 
     def __call__(self, calls: list[Call]) -> None:
+        """Count every call of a pass."""
         now = time.perf_counter()
         durations: dict[tuple[LoadedVersion | None, int], list[float]] = {}
         rows: dict[tuple[LoadedVersion | None, int], int] = {}

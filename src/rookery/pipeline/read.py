@@ -12,7 +12,7 @@ from rookery.fields.encoder import Encoder
 from rookery.fields.problems import describe_problems, overflow_problem, rule_problem
 from rookery.fields.rules import broken_rules
 from rookery.fields.schema import batch_model
-from rookery.pipeline.call import Call, Pass
+from rookery.pipeline.call import Call, Matrix, Pass
 from rookery.service.contract import Contract
 
 
@@ -27,6 +27,7 @@ class Read:
         self._validate_batch = batch_model(contract.schema).__pydantic_validator__.validate_json
 
     def __call__(self, work: Pass) -> None:
+        """Set the pass's matrix; calls with bad bodies leave it."""
         rows: list[BaseModel] = []
         failed = False
         validate = self._validate
@@ -47,36 +48,29 @@ class Read:
         if failed:
             work.calls = [call for call in work.calls if call.error is None]
         work.matrix = self._encoder.encode_rows(rows)
-        self._refuse_overflow(work, rows)
-        if self._contract.rules:
-            self._refuse_broken_rules(work, rows)
+        problems = self._find_problems(rows, work.matrix)
+        if problems:
+            self._refuse(work, problems)
 
     def _read_batch(self, body: bytes) -> Sequence[BaseModel]:
         rows: Sequence[BaseModel] = self._validate_batch(body).rows
         limit = self._contract.limits.rows
         if len(rows) > limit:
             raise PayloadTooLarge(
-                f"{self._contract.name}: {len(rows)} rows are more than the limit of {limit}", cure="Send several requests"
+                f"{self._contract.name}: {len(rows)} rows are more than the limit of {limit}",
+                cure="Send several requests",
             )
         return rows
 
     def _invalid(self, details: list[dict[str, Any]]) -> InvalidInput:
         return InvalidInput(f"{self._contract.name}: {details[0]['msg']}", details)
 
-    def _refuse_overflow(self, work: Pass, rows: list[BaseModel]) -> None:
-        """Refuse finite numbers that float32 cannot hold; JSON allows 1e300."""
-        overflowing = self._encoder.overflowing(work.matrix)
-        if len(overflowing):
-            self._refuse(work, {int(row): [overflow_problem(self._schema, rows[row])] for row in overflowing})
-
-    def _refuse_broken_rules(self, work: Pass, rows: list[BaseModel]) -> None:
-        problems: dict[int, list[Any]] = {}
-        for row, rule in broken_rules(self._contract.rules, self._schema, work.matrix):
-            problems.setdefault(row, []).append(rule)
-        if problems:
-            self._refuse(
-                work, {row: [rule_problem(rule, rows[row]) for rule in rules] for row, rules in problems.items()}
-            )
+    def _find_problems(self, rows: list[BaseModel], matrix: Matrix) -> dict[int, list[dict[str, Any]]]:
+        """Return what is wrong with rows that are valid field by field: a broken rule, a number beyond float32."""
+        problems = {int(row): [overflow_problem(self._schema, rows[row])] for row in self._encoder.overflowing(matrix)}
+        for row, rule in broken_rules(self._contract.rules, self._schema, matrix):
+            problems.setdefault(row, []).append(rule_problem(rule, rows[row]))
+        return problems
 
     def _refuse(self, work: Pass, problems: dict[int, list[dict[str, Any]]]) -> None:
         """Fail the calls that own the rows named in `problems`, and drop them from the pass."""

@@ -13,6 +13,7 @@ class Split:
         self._endpoint = endpoint
 
     def __call__(self, work: Pass) -> list[Pass]:
+        """Return one pass for each version that is to answer."""
         endpoint = self._endpoint
         if not endpoint.is_split:
             work.version = endpoint.champion

@@ -57,10 +57,10 @@ def open_client(tracking_uri: str) -> Any:
         raise RegistryError("MLflow is not installed", cure="Run `pip install 'rookery[train]'`") from error
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    if tracking_uri.startswith(SQLITE):
-        with translated("open the registry", show_location(tracking_uri)):
+    with translated("open the registry", show_location(tracking_uri)):
+        if tracking_uri.startswith(SQLITE):
             _ensure_database(Path(tracking_uri.removeprefix(SQLITE)))
-    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
 def sqlite_uri(database: Path) -> str:

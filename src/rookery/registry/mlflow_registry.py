@@ -187,13 +187,16 @@ class MlflowRegistry:
         return file_lock(Path(self._uri.removeprefix(SQLITE)).with_name("registry.lock"))
 
     def _pages(self, search: Any, arguments: Mapping[str, Any]) -> Iterator[Any]:
-        token = None
-        for _ in range(MOST_PAGES):
+        token, seen = None, {None}
+        while len(seen) <= MOST_PAGES:
             page = search(**arguments, max_results=PAGE, page_token=token)
             yield from page
-            token = page.token
-            if not token:
+            token = page.token or None
+            if token is None:
                 return
+            if token in seen:
+                break
+            seen.add(token)
         raise RegistryUnavailable(f"the registry at {self.location} answers page after page without an end")
 
     def _model(self, service: str) -> Any:

@@ -5,23 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
 from rookery.errors import DefinitionError
 from rookery.fields.expression import Expression, Rule
+from rookery.fields.hints import nearest
 from rookery.fields.schema import InputSchema, read_input_model
+from rookery.service.answers import Respond, find_answer_fault, sample_predictions
 from rookery.service.dataset import Dataset
 from rookery.service.metrics import METRICS
 from rookery.service.policies import Cache, Gate, Limits, Rollout
-from rookery.service.prediction import Prediction, respond_generically
+from rookery.service.prediction import respond_generically
 from rookery.service.task import Classification, Regression, Task
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 """What a service may be called: it becomes a URL's part, a folder's and a registered model's name."""
 
-Respond = Callable[[Prediction], "Mapping[str, Any] | BaseModel"]
+CANDIDATE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""What a candidate may be called: it becomes a run's name and a part of the model's name."""
+
+COMMON_PATHS = frozenset(
+    {"/debug", "/docs", "/drift", "/feedback", "/health", "/healthz", "/info", "/livez", "/logs", "/metrics"}
+    | {"/metrics-prometheus", "/metrics/memory", "/model/info", "/openapi.json", "/predict/batch", "/readyz", "/redoc"}
+)
+"""The paths that every service has, besides those where it predicts."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,15 +79,22 @@ class Service:
     schema: InputSchema = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schema", read_input_model(self.input))
+        check_name(self.name)
+        try:
+            object.__setattr__(self, "schema", read_input_model(self.input))
+        except DefinitionError as error:
+            raise self._fail(error.message, error.cure) from error
+        if not isinstance(cast(Any, self.task), (Classification, Regression)):
+            raise self._fail(f"task={self.task!r:.50} is no task", "Give Classification('a', 'b') or Regression()")
         object.__setattr__(self, "metric", self.metric or self._default_metric())
         object.__setattr__(self, "candidates", dict(self.candidates))
         object.__setattr__(self, "derived", dict(self.derived))
         object.__setattr__(self, "rules", tuple(self.rules))
-        object.__setattr__(self, "paths", tuple(self.paths))
-        self._check_name()
+        object.__setattr__(self, "paths", (self.paths,) if isinstance(self.paths, str) else tuple(self.paths))
+        self._check_training()
         self._check_scores()
-        self._check_expressions()
+        self._check_derived()
+        self._check_rules()
         self._check_paths()
         self._check_answers()
 
@@ -88,12 +104,29 @@ class Service:
     def _fail(self, message: str, cure: str) -> DefinitionError:
         return DefinitionError(f"{self.name}: {message}", cure=cure)
 
-    def _check_name(self) -> None:
-        if not NAME_PATTERN.fullmatch(self.name):
-            raise DefinitionError(
-                f"service name {self.name!r} cannot be a URL's part",
-                cure="Use lower-case letters, digits, '-' and '_', beginning with a letter, 63 at most",
-            )
+    def _check_training(self) -> None:
+        if self.data is not None and not callable(self.data):
+            raise self._fail("data is no function", "Give the function itself, which returns a Dataset: data=load_rows")
+        if bool(self.candidates) != (self.data is not None):
+            given, missing = ("data", "candidates") if self.data else ("candidates", "data")
+            raise self._fail(f"it declares {given} and no {missing}", f"Add {missing}=…, or drop {given}")
+        make: Any
+        for name, make in self.candidates.items():
+            if not CANDIDATE_PATTERN.fullmatch(str(name)):
+                raise self._fail(f"candidate name {name!r} is no plain word", "Use letters, digits, '.', '-' and '_'")
+            if not callable(make) or (hasattr(make, "fit") and not isinstance(make, type)):
+                raise self._fail(
+                    f"candidate {name!r} is no function that makes an estimator",
+                    "Estimators are made when they are trained: a function, or lambda: Estimator(…)",
+                )
+        if not 0 < self.test_share < 1:
+            raise self._fail(f"test_share={self.test_share} leaves no rows to fit or to test", "Choose 0.1 to 0.5")
+        if not 0 <= self.seed < 2**32:
+            raise self._fail(f"seed={self.seed} is no seed", "Choose a whole number from 0 to 4294967295")
+        if self.cross_validation < 0 or self.cross_validation == 1:
+            raise self._fail(f"cross_validation={self.cross_validation} compares nothing", "Choose 0, or 2 and more")
+        if self.cross_validation_repeats < 1:
+            raise self._fail("cross_validation_repeats is below 1", "Choose 1 or more")
 
     def _check_scores(self) -> None:
         for name in (self.metric, *self.gate.thresholds()):
@@ -101,21 +134,38 @@ class Service:
             if metric is None or metric.task != self.task.kind:
                 known = ", ".join(m.name for m in METRICS.values() if m.task == self.task.kind)
                 raise self._fail(f"{name!r} is no metric of a {self.task.kind}", f"Choose from {known}")
-        if not 0 < self.test_share < 1:
-            raise self._fail(f"test_share={self.test_share} leaves no rows to fit or to test", "Choose 0.1 to 0.5")
-        if self.confidence_threshold is not None and not isinstance(self.task, Classification):
+        threshold = self.confidence_threshold
+        if threshold is None:
+            return
+        if not isinstance(self.task, Classification):
             raise self._fail("a regression has no confidence to compare with a threshold", "Drop confidence_threshold")
+        if not 0 < threshold <= 1:
+            raise self._fail(f"confidence_threshold={threshold} is no probability", "Choose between 0 and 1")
 
-    def _check_expressions(self) -> None:
+    def _check_derived(self) -> None:
         known = {column.name for column in self.schema.columns}
+        taken = known | set(self.schema.model.model_fields)
         for name, expression in self.derived.items():
-            if name in known:
-                raise self._fail(f"derived feature {name!r} has a column's name", "Give it a name of its own")
-            self._check_columns(f"derived feature {name!r}", expression, known)
+            what = f"derived feature {name!r}"
+            if name in taken or not str(name).strip():
+                raise self._fail(f"{what} has the name of a column, or none", "Give it a name of its own")
+            if not isinstance(cast(Any, expression), Expression):
+                raise self._fail(
+                    f"{what} is {expression!r:.50}, not an expression", "Write it over columns: col('a') / col('b')"
+                )
+            if not expression.column_names():
+                raise self._fail(f"{what} reads no column", "A constant tells a model nothing: drop it")
+            self._check_columns(what, expression, known)
             known.add(name)
-        inputs = {column.name for column in self.schema.columns}
+
+    def _check_rules(self) -> None:
+        columns = {column.name for column in self.schema.columns}
         for rule in self.rules:
-            self._check_columns(f"rule {rule.message!r}", rule.condition, inputs)
+            if not isinstance(cast(Any, rule), Rule):
+                raise self._fail(
+                    f"{rule!r:.50} is no rule", "Write Rule(col('a') <= col('b'), 'a cannot be larger than b')"
+                )
+            self._check_columns(f"rule {rule.message!r}", rule.condition, columns)
             unknown = sorted(set(rule.fields) - set(self.schema.model.model_fields))
             if unknown:
                 raise self._fail(f"rule {rule.message!r} blames {unknown[0]!r}, which is no field", "Name input fields")
@@ -123,48 +173,55 @@ class Service:
     def _check_columns(self, what: str, expression: Expression, known: set[str]) -> None:
         unknown = sorted(expression.column_names() - known)
         if unknown:
-            raise self._fail(f"{what} reads {unknown[0]!r}, which is no column", f"Choose from {', '.join(sorted(known))}")
+            close = nearest(unknown[0], known)
+            cure = f"Did you mean {close!r}?" if close else f"Choose from {', '.join(sorted(known))}"
+            raise self._fail(f"{what} reads {unknown[0]!r}, which is no column", cure)
 
     def _check_paths(self) -> None:
+        if not self.paths:
+            raise self._fail("it has no path to answer at", "Drop paths=, which leaves '/predict'")
         for path in self.paths:
             if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", path):
                 raise self._fail(f"path {path!r} is no plain URL path", "For example '/predict'")
+            if path in COMMON_PATHS:
+                raise self._fail(f"path {path!r} has its meaning in every service", "Choose another")
         if len(set(self.paths)) != len(self.paths):
             raise self._fail("a path is declared twice", "Name each path once")
 
     def _check_answers(self) -> None:
-        """Answer one made-up prediction per label, so that a wrong `respond` or `output` fails here and not in service."""
-        for prediction in self._sample_predictions():
-            try:
-                answer = self.respond(prediction)
-                if self.output is not None:
-                    self.output.model_validate(dict(answer))
-            except Exception as error:
+        """Answer one made-up prediction per label, so that a wrong `respond` or `output` fails here, not in service."""
+        output: Any = self.output
+        if output is not None and not (isinstance(output, type) and issubclass(output, BaseModel)):
+            raise self._fail(f"output={self.output!r:.50} is no pydantic model", "Derive it from pydantic.BaseModel")
+        try:
+            predictions = sample_predictions(self.task, self.resolve_model_name("candidate"))
+        except (KeyError, IndexError, ValueError) as error:
+            raise self._fail(
+                f"model_name {self.model_name!r} cannot be filled in ({error})", "Use {service} and {candidate} only"
+            ) from error
+        for prediction in predictions:
+            fault = find_answer_fault(self.respond, self.output, prediction)
+            if fault:
+                what = prediction.value if prediction.label is None else prediction.label
                 raise self._fail(
-                    f"respond() fails for the prediction {prediction.label or prediction.value!r}: {error}",
-                    "Make respond() return what the output model allows for every label",
-                ) from error
-
-    def _sample_predictions(self) -> list[Prediction]:
-        shared = {
-            "request_id": "00000000-0000-7000-8000-000000000000",
-            "model_name": self.resolve_model_name("candidate"),
-            "version": "1",
-        }
-        if isinstance(self.task, Regression):
-            return [Prediction(value=1.0, **shared)]
-        labels = self.task.labels
-        return [
-            Prediction(
-                class_id=index,
-                label=label,
-                confidence=1.0,
-                probabilities={other: float(other == label) for other in labels},
-                **shared,
-            )
-            for index, label in enumerate(labels)
-        ]
+                    f"the answer to the prediction {what!r} fails: {fault}",
+                    "Make respond() return, for every label, JSON values that the output model allows",
+                )
 
     def resolve_model_name(self, candidate: str) -> str:
         """Return the model's name in answers when `candidate` was chosen."""
         return self.model_name.format(service=self.name, candidate=candidate)
+
+
+def check_name(name: str) -> None:
+    """Raise DefinitionError unless a service may be called so."""
+    if not isinstance(cast(Any, name), str) or not NAME_PATTERN.fullmatch(name):
+        raise DefinitionError(
+            f"service name {name!r:.100} cannot be a URL's part",
+            cure="Use lower-case letters, digits, '-' and '_', beginning with a letter, 63 at most",
+        )
+    if name in {path.split("/")[1] for path in COMMON_PATHS}:
+        raise DefinitionError(
+            f"service name {name!r} is a path of the server's own when several services share it",
+            cure="Choose another name",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -21,11 +22,7 @@ class Limits:
     """Calls under way in one worker; further ones are shed with 503."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if getattr(self, field.name) <= 0:
-                raise DefinitionError(
-                    f"limit {field.name}={getattr(self, field.name)} is not positive", cure="Give a number above zero"
-                )
+        _require_positive("limit", self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +43,16 @@ class Gate:
     against_champion: float | None = 0.02
     """How much worse than the champion the service's metric may be, as a share of the champion's; None: any."""
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not math.isfinite(value):
+                raise DefinitionError(f"gate {field.name}={value} is no finite number", cure="Give a number or None")
+        if self.against_champion is not None and self.against_champion < 0:
+            raise DefinitionError(
+                f"gate against_champion={self.against_champion} is negative", cure="Give the share it may be worse by"
+            )
+
     def thresholds(self) -> Mapping[str, float]:
         """Return the conditions that are set, by metric name."""
         return {name: getattr(self, name) for name in METRICS if getattr(self, name) is not None}
@@ -60,10 +67,14 @@ class Rollout:
     minimum_predictions: int = 200
 
     def __post_init__(self) -> None:
-        if not self.steps or list(self.steps) != sorted(set(self.steps)) or not 0 < self.steps[0] <= self.steps[-1] == 100:
+        steps = list(self.steps)
+        if not steps or steps != sorted(set(steps)) or steps[0] <= 0 or steps[-1] != 100:
             raise DefinitionError(
                 f"rollout steps {self.steps} do not grow from above 0 to 100", cure="For example steps=(5, 25, 50, 100)"
             )
+        for name in ("step_minutes", "minimum_predictions"):
+            if not getattr(self, name) >= 0:
+                raise DefinitionError(f"rollout {name}={getattr(self, name)} is negative", cure="Give 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +84,15 @@ class Cache:
     enabled: bool = False
     ttl_seconds: int = 3_600
     memory_bytes: int = 64_000_000
+
+    def __post_init__(self) -> None:
+        _require_positive("cache", self)
+
+
+def _require_positive(what: str, policy: Limits | Cache) -> None:
+    for field in fields(policy):
+        value = getattr(policy, field.name)
+        if isinstance(value, bool):
+            continue
+        if not (value > 0 and math.isfinite(value)):
+            raise DefinitionError(f"{what} {field.name}={value} is not positive", cure="Give a number above zero")

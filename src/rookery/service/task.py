@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 from rookery.errors import DefinitionError
 from rookery.service.metrics import TaskKind
@@ -18,7 +19,15 @@ class Classification:
     labels: tuple[str, ...]
 
     def __init__(self, *labels: str | int) -> None:
+        strange = [label for label in labels if isinstance(label, bool) or not isinstance(cast(Any, label), (str, int))]
+        if strange:
+            raise DefinitionError(
+                f"label {strange[0]!r:.50} is neither a text nor a whole number",
+                cure="Name labels one by one: Classification('a', 'b'), or Classification(*labels)",
+            )
         names = tuple(str(label) for label in labels)
+        if not all(name.strip() for name in names):
+            raise DefinitionError("a label is blank", cure="Give every label a name")
         if len(names) < 2:
             raise DefinitionError(
                 f"a classification with {len(names)} label(s) decides nothing", cure="Name at least two labels"

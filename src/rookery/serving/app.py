@@ -1,4 +1,8 @@
-"""The application of one worker: the ASGI door, for other servers, test clients and other people's applications."""
+"""The application of one worker: the ASGI door.
+
+It is a bare Starlette application, for FastAPI would cost every worker 12 MB and a quarter of a second at start.
+`embed.py` puts the same surface into a FastAPI application for people who add routes of their own.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -27,58 +30,59 @@ from rookery.settings import Settings
 from rookery.telemetry.accumulator import WorkerMetrics
 from rookery.telemetry.logs import PredictionLog
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
-class Application(FastAPI):
-    """FastAPI with Rookery's route table; routes that a user adds stand beside it and in the same description."""
+class Surface:
+    """What a worker shows to ASGI: its routes, their description, its errors and its outer layers.
 
-    def __init__(self, site: Site, *, lifespan: Lifespan | None = None) -> None:
+    Raises:
+        ServeError: two routes have the same path.
+    """
+
+    def __init__(self, site: Site, *, describe_more: Callable[[], dict[str, Any]] | None = None) -> None:
         self.site = site
-        super().__init__(
-            title=_title(site),
-            version=rookery_version(),
-            docs_url=None,
-            redoc_url=None,
-            openapi_url=None,
-            redirect_slashes=False,
-            root_path=site.settings.root_path,
-            middleware=_middleware(site),
-            exception_handlers={HTTPException: self._answer_http_error},
-            lifespan=lifespan,
-        )
         self.table = RouteTable(all_routes(site, self.describe))
-        self.router.routes.append(self.table)
+        self._describe_more = describe_more
+        """Gives the OpenAPI document of routes that stand beside ours."""
 
-    def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI description of everything served."""
-        return self.describe(None if self.site.is_joint else self.site.mounts[0], self.root_path)
+    @property
+    def title(self) -> str:
+        """The service's title, or Rookery's where there are several."""
+        return "Rookery" if self.site.is_joint else self.site.mounts[0].contract.title
 
     def describe(self, mount: Mount | None, root: str) -> dict[str, Any]:
-        """Return the description of one service, or of the whole server with the user's own routes."""
+        """Return the OpenAPI document of one service, or of the whole server, as reached below a root path."""
         site = self.site
-        if mount is not None and mount.prefix:
-            routes = service_routes(site, mount, self.describe)
-            return describe_api(
-                routes, [mount], title=mount.contract.title, description=mount.contract.description,
-                version=mount.contract.definition_version, server=root,
-            )  # fmt: skip
-        document = describe_api(
-            self.table.routes,
-            site.mounts,
-            title=self.title,
-            description=site.mounts[0].contract.description if mount is not None else "Several services on one server.",
-            version=self.version if mount is None else mount.contract.definition_version,
-            server=root,
-        )
-        own = get_openapi(title=self.title, version=self.version, routes=self.routes)
-        document["paths"] |= own["paths"]
-        document["components"]["schemas"] |= own.get("components", {}).get("schemas", {})
+        if mount is None:
+            document = describe_api(
+                self.table.routes,
+                site.mounts,
+                title=self.title,
+                description="Several services on one server.",
+                version=rookery_version(),
+                server=root,
+            )
+        else:
+            contract = mount.contract
+            document = describe_api(
+                service_routes(site, mount, self.describe),
+                [mount],
+                title=contract.title,
+                description=contract.description,
+                version=contract.definition_version,
+                server=root,
+            )
+        if self._describe_more is not None and (mount is None or not mount.prefix):
+            more = self._describe_more()
+            document["paths"] |= more["paths"]
+            document["components"]["schemas"] |= more.get("components", {}).get("schemas", {})
         return document
 
-    async def _answer_http_error(self, request: Request, error: Exception) -> Response:
+    async def answer_http_error(self, request: Request, error: Exception) -> Response:
         """Answer what the router refused; an unknown path gets the nearest known ones."""
-        assert isinstance(error, HTTPException)
+        if not isinstance(error, HTTPException):
+            raise error
         detail = error.detail
         if error.status_code == 404 and detail == "Not Found":
             exchange: Exchange = request.scope[EXCHANGE]
@@ -86,29 +90,25 @@ class Application(FastAPI):
             detail = "there is nothing at this path" + (f"; did you mean {' or '.join(near)}?" if near else "")
         return JsonResponse({"detail": detail}, error.status_code, dict(error.headers or {}))
 
+    def middleware(self) -> list[Middleware]:
+        """Return the layers around the routes, outermost first."""
+        settings = self.site.settings
+        layers = [Middleware(Envelope, site=self.site)]
+        if settings.cors_origins:
+            from starlette.middleware.cors import CORSMiddleware  # only where it is configured
 
-def _title(site: Site) -> str:
-    return "Rookery" if site.is_joint or not site.mounts else site.mounts[0].contract.title
-
-
-def _middleware(site: Site) -> list[Middleware]:
-    settings = site.settings
-    layers = [Middleware(Envelope, site=site)]
-    if settings.cors_origins:
-        from starlette.middleware.cors import CORSMiddleware  # only where it is configured
-
-        layers.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.cors_origins,
-                allow_methods=("GET", "POST"),
-                allow_headers=("content-type", "x-request-id", "authorization"),
-                expose_headers=("x-request-id", "x-model-version", "retry-after"),
+            layers.append(
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=settings.cors_origins,
+                    allow_methods=("GET", "POST"),
+                    allow_headers=("content-type", "x-request-id", "authorization"),
+                    expose_headers=("x-request-id", "x-model-version", "retry-after"),
+                )
             )
-        )
-    if settings.allowed_hosts:
-        layers.append(Middleware(AllowedHosts, hosts=settings.allowed_hosts))
-    return layers
+        if settings.allowed_hosts:
+            layers.append(Middleware(AllowedHosts, hosts=settings.allowed_hosts))
+        return layers
 
 
 def build_app(
@@ -120,11 +120,11 @@ def build_app(
     metrics_folder: Path | None = None,
     log: PredictionLog | None = None,
     lifespan: Lifespan | None = None,
-) -> Application:
+) -> Starlette:
     """Return the application that serves `mounts`: one with an empty prefix, or several with `/<service>` each.
 
-    `metrics_folder` is where all workers leave their counts. Without a `lifespan` and a `state` of the caller's own,
-    the application is ready from its start on.
+    `metrics_folder` is where all workers leave their counts. Without a `lifespan` of the caller's own, the
+    application is ready as soon as it is started.
 
     Raises:
         ServeError: two routes have the same path.
@@ -137,12 +137,20 @@ def build_app(
         metrics_folder=metrics_folder,
         log=log,
     )
-    return Application(site, lifespan=lifespan or _serve_at_once(site.state))
+    surface = Surface(site)
+    return Starlette(
+        routes=[surface.table],
+        middleware=surface.middleware(),
+        exception_handlers={HTTPException: surface.answer_http_error},
+        lifespan=lifespan or serve_at_once(site.state),
+    )
 
 
-def _serve_at_once(state: ServingState) -> Lifespan:
+def serve_at_once(state: ServingState) -> Lifespan:
+    """Return the life of an application that has nothing to watch."""
+
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Any) -> AsyncIterator[None]:
         state.begin_serving()
         yield
         state.begin_draining()

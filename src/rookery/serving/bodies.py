@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 
 from starlette.types import Receive
 
 from rookery.errors import MalformedRequest, PayloadTooLarge, UnsupportedMedia
-from rookery.serving.http import is_json_type
+
+_JSON_SUFFIX = re.compile(rb"[a-z0-9!#$&^_.-]+/[a-z0-9!#$&^_.-]+\+json")
 
 
 class ClientGone(Exception):
@@ -20,9 +22,9 @@ class BodyTimeout(Exception):
 
 
 async def read_json_body(
-    headers: Iterable[tuple[bytes, bytes]], receive: Receive, *, limit: int, timeout: float
+    headers: Iterable[tuple[bytes, bytes]], receive: Receive, *, limit: int, seconds: float
 ) -> bytes:
-    """Read a body that is to be JSON, of at most `limit` bytes, within `timeout` seconds.
+    """Read a body that is to be JSON, of at most `limit` bytes, within so many `seconds`.
 
     Raises:
         UnsupportedMedia: the body is compressed, or is declared to be something else than JSON.
@@ -35,7 +37,7 @@ async def read_json_body(
     chunks: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -71,3 +73,12 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]], limit: int) -> None:
 def too_large(limit: int) -> PayloadTooLarge:
     """Return the error for a body of more than `limit` bytes."""
     return PayloadTooLarge(f"the request's body is longer than the limit of {limit} bytes")
+
+
+def is_json_type(value: bytes) -> bool:
+    """Tell whether a `Content-Type` names JSON in UTF-8; an empty one is taken for it, and so is any `+json`."""
+    media, *parameters = (part.strip().lower() for part in value.split(b";"))
+    if media not in (b"", b"application/json") and not _JSON_SUFFIX.fullmatch(media):
+        return False
+    charsets = [part[8:].strip(b'"') for part in parameters if part.startswith(b"charset=")]
+    return all(charset in (b"utf-8", b"utf8") for charset in charsets)

@@ -54,7 +54,7 @@ def status_of(error: RequestError) -> int:
 
 
 def encode_error(error: RequestError) -> tuple[int, bytes]:
-    """Return an error's status and body: `{"detail": …}`, a list of problems for invalid input, a sentence otherwise."""
+    """Return an error's status and body: `{"detail": …}`, a list of problems for invalid input, else a sentence."""
     detail = error.details if isinstance(error, InvalidInput) else str(error)
     return status_of(error), _encoder.encode({"detail": detail})
 
@@ -81,11 +81,3 @@ def _status_line(status: int) -> bytes:
 
 STATUS_LINES: Mapping[int, bytes] = {status: _status_line(status) for status in range(200, 600)}
 """The first line of a response, by status."""
-
-
-def is_json_type(value: bytes) -> bool:
-    """Tell whether a `Content-Type` names JSON in UTF-8: `application/json` or any `+json`; none at all is taken for it."""
-    media, *parameters = (part.strip().lower() for part in value.split(b";"))
-    if media and media != b"application/json" and not re.fullmatch(rb"[a-z0-9!#$&^_.-]+/[a-z0-9!#$&^_.-]+\+json", media):
-        return False
-    return all(p.removeprefix(b"charset=").strip(b'"') in (b"utf-8", b"utf8") for p in parameters if p[:8] == b"charset=")

@@ -57,6 +57,8 @@ class Envelope:
             self._count(scope, exchange)
 
     def _begin(self, scope: Scope) -> Exchange:
+        if not scope.get("root_path"):
+            scope["root_path"] = self._site.settings.root_path
         path = local_path(scope)
         exchange = Exchange(path, self._site.find_mount(path))
         for name, value in scope["headers"]:

@@ -70,7 +70,12 @@ class Mount:
         return self.endpoint.is_light or self.endpoint.champion is None
 
     def install(
-        self, versions: Mapping[str, LoadedVersion], *, champion: str, weights: Mapping[str, int], aliases: Mapping[str, str]
+        self,
+        versions: Mapping[str, LoadedVersion],
+        *,
+        champion: str,
+        weights: Mapping[str, int],
+        aliases: Mapping[str, str],
     ) -> None:
         """Answer by `versions` from now on; the share of a version that is not loaded goes to the champion."""
         self.endpoint.install(versions, champion=champion, weights=weights, aliases=aliases)

@@ -10,7 +10,9 @@ import msgspec
 from pydantic import BaseModel
 
 from rookery.fields.columns import Column
+from rookery.package.contract import GenericClass, GenericValue
 from rookery.service.contract import Contract
+from rookery.service.prediction import respond_generically
 from rookery.service.task import Classification
 from rookery.serving.mount import Mount
 from rookery.serving.routing import RouteSpec
@@ -54,7 +56,10 @@ COMMON_SCHEMAS: Mapping[str, Schema] = {
 }
 
 HEADERS: Schema = {
-    "X-Request-ID": {"description": "The client's own id if it sent a sane one, else ours", "schema": {"type": "string"}},
+    "X-Request-ID": {
+        "description": "The client's own id if it sent a sane one, else ours",
+        "schema": {"type": "string"},
+    },
     "X-Model-Version": {"description": "The version that answered", "schema": {"type": "string"}},
 }
 
@@ -140,10 +145,8 @@ def describe_contract(mount: Mount, *, label: str) -> dict[str, Schema]:
     example = example_input(mount)
     if example is not None:
         row["examples"] = [example]
-    if contract.output is None:
-        answer = describe_generic_answer(contract)
-    else:
-        answer = _read_model(contract.output, "serialization", label, schemas)
+    output = contract.output or _generic_output(contract)
+    answer: Schema = {"type": "object"} if output is None else _read_model(output, "serialization", label, schemas)
     answer.setdefault("properties", {})["warnings"] = {
         "type": "array",
         "items": {"type": "string"},
@@ -167,24 +170,11 @@ def _read_model(model: type[BaseModel], mode: Any, label: str, schemas: dict[str
     return schema
 
 
-def describe_generic_answer(contract: Contract) -> Schema:
-    """Return the schema of what a package without its service's Python answers."""
-    number: Schema = {"type": "number"}
-    share: Schema = {"type": "number", "minimum": 0, "maximum": 1}
-    text: Schema = {"type": "string"}
-    task = contract.task
-    if isinstance(task, Classification):
-        labels = list(task.labels)
-        properties = {
-            "prediction": {"type": "string", "enum": labels},
-            "class_id": {"type": "integer", "minimum": 0, "maximum": len(labels) - 1},
-            "confidence": share,
-            "probabilities": {"type": "object", "properties": dict.fromkeys(labels, share), "required": labels},
-        }
-    else:
-        properties = {"prediction": number | ({"description": f"in {task.unit}"} if task.unit else {})}
-    properties |= {"model": text, "version": text, "request_id": text}
-    return {"type": "object", "title": "Answer", "properties": properties, "required": list(properties)}
+def _generic_output(contract: Contract) -> type[BaseModel] | None:
+    """Return the model of the task's generic answer, if that is what the service answers."""
+    if contract.respond is not respond_generically:
+        return None
+    return GenericClass if isinstance(contract.task, Classification) else GenericValue
 
 
 def example_input(mount: Mount) -> dict[str, Any] | None:

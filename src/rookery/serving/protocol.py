@@ -13,7 +13,7 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from rookery.pipeline.call import Call
@@ -66,6 +66,8 @@ class LaneProtocol(HttpToolsProtocol):
         self._phase = Phase.IDLE
         self._since = lane.now
         """When the phase began, by the lane's coarse clock."""
+        self._unread_since = 0.0
+        """When the client stopped reading its answers; holds while writing is paused."""
         self._header_bytes = 0
         self._backlog = b""
         """Data that is received but not parsed, because too much is waiting already."""
@@ -77,6 +79,7 @@ class LaneProtocol(HttpToolsProtocol):
         self._is_draining = False
         """Whether the server stops: what was begun is finished, then the connection closes."""
         self._has_eof = False
+        self._is_lost = False
 
     # Receiving
 
@@ -86,7 +89,7 @@ class LaneProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
         if self._phase is Phase.LINGERING or self._refusal is not None:
             return
-        if self._backlog or len(data) > SLICE_BYTES:
+        if self._backlog or len(data) > SLICE_BYTES or self.flow.write_paused:
             self._backlog += data
             self._work_off()
         else:
@@ -94,8 +97,8 @@ class LaneProtocol(HttpToolsProtocol):
 
     def _work_off(self) -> None:
         """Parse the backlog slice by slice until it is empty or too much is waiting."""
-        while self._backlog and self._refusal is None and self.parser is not None:
-            if self._waiting + len(self.pipeline) >= WAITING_PER_CONNECTION:
+        while self._backlog and self._refusal is None and not self._is_lost:
+            if self._waiting + len(self.pipeline) >= WAITING_PER_CONNECTION or self.flow.write_paused:
                 self.flow.pause_reading()
                 return
             data, self._backlog = self._backlog[:SLICE_BYTES], self._backlog[SLICE_BYTES:]
@@ -161,7 +164,7 @@ class LaneProtocol(HttpToolsProtocol):
             return False
         if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return False
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._is_application_busy():
             return False
         limit = self.limit_concurrency
         return route.mount.is_light and (limit is None or len(self.connections) < limit)
@@ -249,7 +252,7 @@ class LaneProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on after an application's response."""
         super().on_response_complete()
-        if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
+        if not self.transport.is_closing() and not self._is_application_busy():
             self._rest()
 
     def _rest(self) -> None:
@@ -265,7 +268,7 @@ class LaneProtocol(HttpToolsProtocol):
             self._since = self._lane.now
 
     def _resume(self) -> None:
-        if self.parser is None or self.transport.is_closing():
+        if self._is_lost or self.transport.is_closing():
             return
         self._work_off()
         if not self._backlog and not self.flow.write_paused:
@@ -279,7 +282,9 @@ class LaneProtocol(HttpToolsProtocol):
         while self._waiting and not self.transport.is_closing():
             self._lane.run_pass()
         cycle = self.cycle
-        if self._is_application_busy() and cycle.more_body:
+        if not self._is_application_busy():
+            self._send_refusal(refusal)
+        elif cycle.more_body:
             # The refused bytes belong to the body of the newest request, which will never be complete.
             if self.pipeline and self.pipeline[0][0] is cycle:
                 self.pipeline.popleft()
@@ -289,10 +294,8 @@ class LaneProtocol(HttpToolsProtocol):
             cycle.message_event.set()
             if cycle.response_started:
                 self.transport.close()
-                return
-        elif self._is_application_busy():
-            return
-        self._send_refusal(refusal)
+            else:
+                self._send_refusal(refusal)
 
     def _send_refusal(self, refusal: Refusal) -> None:
         """Write the refusal, then keep the connection a moment, so that a client that still sends can read it."""
@@ -321,7 +324,18 @@ class LaneProtocol(HttpToolsProtocol):
         return is_owed and self._phase is Phase.ANSWERING
 
     def _is_application_busy(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        newest = self._newest_cycle
+        return newest is not None and not newest.response_complete
+
+    @property
+    def _newest_cycle(self) -> RequestResponseCycle | None:
+        return self.cycle  # uvicorn declares it as always there; before the first request it is None.
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what was not parsed yet; answers that are still due are dropped when they come."""
+        self._is_lost = True
+        self._backlog = b""
+        super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """Finish what was begun, then close; idle connections get a moment, for requests already on their way."""
@@ -340,25 +354,22 @@ class LaneProtocol(HttpToolsProtocol):
         """Stop reading from a client that does not read its answers."""
         super().pause_writing()
         self.flow.pause_reading()
-        if self._phase is not Phase.LINGERING:
-            self._phase = Phase.UNREAD
-            self._since = self._lane.now
+        self._unread_since = self._lane.now
 
     def resume_writing(self) -> None:
         """Read on from a client that reads again."""
         super().resume_writing()
-        if self._phase is Phase.UNREAD:
-            self._phase = Phase.ANSWERING
-            if not self._waiting and not self._is_application_busy():
-                self._rest()
-        if not self._backlog:
+        if self._backlog:
+            self.loop.call_soon(self._resume)
+        else:
             self.flow.resume_reading()
 
     def expire(self, now: float, deadlines: Deadlines) -> None:
         """Close the connection if its phase has lasted too long; called once a second."""
-        if self.transport is None or self.transport.is_closing():
+        if self._is_lost or self.transport.is_closing():
             return
-        end = verdict(self._phase, now - self._since, deadlines)
+        phase, since = (Phase.UNREAD, self._unread_since) if self.flow.write_paused else (self._phase, self._since)
+        end = verdict(phase, now - since, deadlines)
         if end == "abort":
             self.transport.abort()
         elif end == "close":

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -56,7 +57,11 @@ class AsgiCaller:
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._lifespan = asyncio.run_coroutine_threadsafe(self._live(), self._loop)
-        self._tell("lifespan.startup")
+        try:
+            self._tell("lifespan.startup")
+        except RuntimeError:
+            self._stop()
+            raise
 
     def request(
         self, method: str, target: str, content: bytes = b"", headers: Mapping[str, str] | None = None
@@ -73,8 +78,14 @@ class AsgiCaller:
         """End the application's lifespan and the event loop; closing twice is harmless."""
         if self._loop.is_closed():
             return
-        self._tell("lifespan.shutdown")
-        self._lifespan.result(PATIENCE_SECONDS)
+        try:
+            self._tell("lifespan.shutdown")
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        # What a lifespan raises is no fault of it: so do applications that have none (ASGI, lifespan).
+        wait([self._lifespan], PATIENCE_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_SECONDS)
         self._loop.close()
@@ -94,8 +105,7 @@ class AsgiCaller:
         try:
             await self._application(scope, self._inbox.get, self._outbox.put)
         finally:
-            # An application without a lifespan returns or raises at once: that is no fault (ASGI, lifespan).
-            for _ in range(2):
+            for _ in range(2):  # whoever waits for an answer to start-up or shutdown waits no longer
                 await self._outbox.put({"type": "lifespan.none"})
 
     async def _exchange(self, method: str, target: str, content: bytes, headers: Mapping[str, str]) -> LocalResponse:

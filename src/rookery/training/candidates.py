@@ -47,9 +47,7 @@ def seed_estimator(estimator: Any, seed: int) -> None:
     """Give every `random_state` that was left open, at any depth, the service's seed."""
     parameters = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
     is_open = {
-        name: seed
-        for name, value in parameters.items()
-        if value is None and name.rsplit("__", 1)[-1] == "random_state"
+        name: seed for name, value in parameters.items() if value is None and name.rsplit("__", 1)[-1] == "random_state"
     }
     if is_open:
         estimator.set_params(**is_open)

@@ -56,9 +56,11 @@ def _use(service: Service, profile: Profile) -> Iterator[str]:
     yield "| input | unit | allowed | in the training data |"
     yield "|---|---|---|---|"
     for column, seen in zip(service.schema.columns, profile.columns, strict=True):
-        spread = f"{seen.minimum:g} to {seen.maximum:g}" if isinstance(seen, Numeric) and seen.minimum is not None and (
-            seen.maximum is not None
-        ) else "all of them"
+        spread = (
+            f"{seen.minimum:g} to {seen.maximum:g}"
+            if isinstance(seen, Numeric) and seen.minimum is not None and (seen.maximum is not None)
+            else "all of them"
+        )
         yield f"| `{column.name}` | {column.unit or ''} | {_allowed(column)} | {spread} |"
     if service.rules:
         yield ""
@@ -132,7 +134,9 @@ def _gate(metrics: Mapping[str, Any]) -> Iterator[str]:
     if metrics["gate"]:
         yield "Gate:"
         yield ""
-        yield from (f"- {'met' if condition['met'] else 'MISSED'}: {condition['text']}" for condition in metrics["gate"])
+        yield from (
+            f"- {'met' if condition['met'] else 'MISSED'}: {condition['text']}" for condition in metrics["gate"]
+        )
         yield ""
 
 

@@ -17,9 +17,7 @@ MINIMUM_CLASS_ROWS = 10
 """A class with fewer rows would be missing from folds of a cross-validation."""
 
 
-def check_columns(
-    service: str, columns: Sequence[Column], task: Task, matrix: Matrix, target: Target
-) -> list[str]:
+def check_columns(service: str, columns: Sequence[Column], task: Task, matrix: Matrix, target: Target) -> list[str]:
     """Refuse training sets that teach nothing; return notes on what is odd but workable.
 
     Raises:
@@ -39,7 +37,9 @@ def check_columns(
 def _check_target(service: str, task: Task, target: Target) -> None:
     if isinstance(task, Classification):
         counts = np.bincount(target.astype(np.int64), minlength=len(task.labels))
-        few = [(label, int(count)) for label, count in zip(task.labels, counts, strict=True) if count < MINIMUM_CLASS_ROWS]
+        few = [
+            (label, int(count)) for label, count in zip(task.labels, counts, strict=True) if count < MINIMUM_CLASS_ROWS
+        ]
         if few:
             named = ", ".join(f"{label!r} ({count})" for label, count in few)
             raise DataError(

@@ -53,8 +53,10 @@ def judge_scores(gate: Gate, scores: Mapping[str, float], judged_by: str) -> lis
         actual, is_lower = scores[name], METRICS[name].greater_is_better
         met = actual >= limit if is_lower else actual <= limit
         sign = "≥" if is_lower else "≤"
-        text = f"{name} {actual:.4f} {sign} {limit:g} ({judged_by})" if met else (
-            f"{name} {actual:.4f} is {'below' if is_lower else 'above'} {limit:g} ({judged_by})"
+        text = (
+            f"{name} {actual:.4f} {sign} {limit:g} ({judged_by})"
+            if met
+            else (f"{name} {actual:.4f} is {'below' if is_lower else 'above'} {limit:g} ({judged_by})")
         )
         conditions.append(Condition(name=name, limit=limit, actual=actual, met=met, text=text))
     return conditions

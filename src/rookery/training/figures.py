@@ -43,7 +43,9 @@ def draw_confusion(labels: tuple[str, ...], counts: Array, title: str) -> bytes:
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="predicted", ylabel="true", title=title)
     for (row, column), count in np.ndenumerate(counts):
-        axes.text(column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.5 else "black")
+        axes.text(
+            column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.5 else "black"
+        )
     return _to_png(figure)
 
 

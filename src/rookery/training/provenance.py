@@ -121,7 +121,10 @@ def _describe_code(function: Any, seen: frozenset[str] = frozenset()) -> Any:
         _describe_bytecode(code),
         _describe_data(function.__defaults__),
         _describe_data(function.__kwdefaults__),
-        {name: _describe_value(value, function, seen | {function.__qualname__}) for name, value in sorted(around.items())},
+        {
+            name: _describe_value(value, function, seen | {function.__qualname__})
+            for name, value in sorted(around.items())
+        },
     ]
 
 
@@ -130,7 +133,9 @@ def _describe_value(value: Any, user: Any, seen: frozenset[str]) -> Any:
     if value is None or isinstance(value, (bool, int, float, str, bytes, tuple, list, dict)):
         return _describe_data(value)
     name = getattr(value, "__qualname__", type(value).__qualname__)
-    is_own = getattr(value, "__module__", None) == user.__module__ and isinstance(getattr(value, "__code__", None), CodeType)
+    is_own = getattr(value, "__module__", None) == user.__module__ and isinstance(
+        getattr(value, "__code__", None), CodeType
+    )
     return _describe_code(value, seen) if is_own and name not in seen else name
 
 

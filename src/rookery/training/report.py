@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -101,6 +102,10 @@ class TrainingReport:
             "seconds": round(self.seconds, 2),
         }
 
+    def to_json_bytes(self) -> bytes:
+        """Return the report as the bytes of a JSON file."""
+        return (json.dumps(self.to_json(), indent=2) + "\n").encode()
+
 
 def make_table(report: TrainingReport) -> Table:
     """Return the table of candidates: scores with their spread, time, size, latency, and who was chosen."""
@@ -132,7 +137,11 @@ def _cells(candidate: CandidateReport, report: TrainingReport) -> Iterator[str]:
     for value in candidate.held_out.values():
         yield f"{value:.4f}"
     yield f"{candidate.fit_seconds:.2f} s"
-    yield f"{candidate.graph_bytes / 1e6:.2f} MB" if candidate.graph_bytes >= 1e5 else f"{candidate.graph_bytes / 1e3:.1f} kB"
+    yield (
+        f"{candidate.graph_bytes / 1e6:.2f} MB"
+        if candidate.graph_bytes >= 1e5
+        else f"{candidate.graph_bytes / 1e3:.1f} kB"
+    )
     yield f"{candidate.row_seconds * 1e6:.0f} µs"
 
 

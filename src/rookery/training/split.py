@@ -48,9 +48,7 @@ def is_held_out(matrix: Matrix, *, seed: int, test_share: float) -> npt.NDArray[
     return draw_rows(matrix, seed=seed) < test_share
 
 
-def split_rows(
-    service: str, task: Task, matrix: Matrix, target: Target, *, seed: int, test_share: float
-) -> Split:
+def split_rows(service: str, task: Task, matrix: Matrix, target: Target, *, seed: int, test_share: float) -> Split:
     """Split rows into those that teach and those that judge.
 
     Raises:
@@ -70,9 +68,7 @@ def split_rows(
     return split
 
 
-def fold_rows(
-    task: Task, matrix: Matrix, target: Target, *, folds: int, repeats: int, seed: int
-) -> Iterator[Split]:
+def fold_rows(task: Task, matrix: Matrix, target: Target, *, folds: int, repeats: int, seed: int) -> Iterator[Split]:
     """Yield `repeats` times `folds` stratified splits; every row judges once per repeat, repeats stay together."""
     first, group = group_rows(matrix)
     contents = matrix[first]

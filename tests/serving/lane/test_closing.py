@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_a_client_that_stops_sending_still_gets_its_answer(lane_server: LaneServ
 REFUSED = {
     "no Host": b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\n\r\n1",
     "two Hosts": b"POST /predict HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 1\r\n\r\n1",
-    "gzip, chunked": b"POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
+    "gzip, chunked": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
     "both framings": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "two lengths": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n1",
     "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n",
@@ -117,9 +118,10 @@ def test_a_client_that_does_not_read_is_not_read_from_and_is_cut_off() -> None:
         server.mount.reply_bytes = 100_000
         connection.settimeout(0.5)
         sent = 0
-        with pytest.raises((TimeoutError, ConnectionError)):
+        with suppress(TimeoutError, ConnectionError):
             while sent < 200_000_000:
                 sent += connection.send(request("/predict", b"1" * 1000) * 50)
+        assert sent < 200_000_000, "the server read on although nobody read its answers"
         answered = sum(server.mount.passes)
         assert answered * 100_000 < 100_000_000, "the server answered into the void without bound"
         wait_until(lambda: server.connections == 0)

@@ -129,4 +129,5 @@ def test_requests_that_are_not_plain_go_by_the_application() -> None:
                 status, _, body = reader.read()
                 if status == 100:
                     status, _, body = reader.read()
-                assert status == 200 and "asgi" in json.loads(body), data[:80]
+                assert status == 200, data[:80]
+                assert "asgi" in json.loads(body), data[:80]

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from rookery.serving.responses import JsonResponse
 from rookery.serving.site import Site
 from rookery.telemetry.accumulator import Snapshot
-from rookery.telemetry.exposition import CONTENT_TYPE, render, render_folder
+from rookery.telemetry.exposition import CONTENT_TYPE, render
 from rookery.telemetry.process import resident_memory_mb
-from rookery.telemetry.snapshots import Retired, merge, write_snapshot
+from rookery.telemetry.snapshots import Retired, merge, read_snapshots
 
 
 class Memory(msgspec.Struct):
@@ -40,11 +40,10 @@ class ShowMetrics:
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
 
-def _render(snapshot: Snapshot, folder: Path | None) -> bytes:
-    if folder is None:
-        return render(merge([snapshot], Retired()))
-    write_snapshot(folder, snapshot)
-    return render_folder(folder)
+def _render(own: Snapshot, folder: Path | None) -> bytes:
+    snapshots, retired = read_snapshots(folder) if folder is not None else ([], Retired())
+    others = [snapshot for snapshot in snapshots if snapshot.source != own.source]
+    return render(merge([own, *others], retired))
 
 
 async def show_memory(_: Request) -> Response:

@@ -36,7 +36,7 @@ class Predict:
                 request.scope["headers"],
                 request.receive,
                 limit=self._mount.contract.limits.body_bytes,
-                timeout=self._body_timeout,
+                seconds=self._body_timeout,
             )
         except PayloadTooLarge as error:
             return EarlyRefusal(*encode_error(error))

@@ -1,0 +1,177 @@
+"""Putting a worker's serving side together: contracts, mounts, versions, application.
+
+The supervisor's workers call `assemble`; `embed.create_app` is the same for other people's applications.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+
+from rookery.errors import PackageError, ServeError
+from rookery.package.manifest import read_manifest
+from rookery.pipeline.endpoint import Endpoint
+from rookery.registry.traffic import read_traffic_file, traffic_path
+from rookery.service.contract import Contract, contract_of
+from rookery.service.discovery import find_services, load_service
+from rookery.serving.app import Lifespan, build_app
+from rookery.serving.lane import LaneRoute
+from rookery.serving.loader import generic_contract, with_deadline
+from rookery.serving.mount import Mount, lane_routes
+from rookery.serving.state import ServingState
+from rookery.serving.watcher import PackageSource, TrafficSource, VersionSource, VersionWatcher
+from rookery.settings import Settings
+from rookery.telemetry.accumulator import WorkerMetrics
+from rookery.telemetry.logs import PredictionLog
+from rookery.telemetry.metrics import IN_FLIGHT
+
+HEAVY_THREADS = 8
+"""So many services at most run heavy models at the same time."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Assembly:
+    """One worker's serving side, its versions loaded; `app` is what it shows to ASGI."""
+
+    app: Starlette
+    mounts: Sequence[Mount]
+    state: ServingState
+    watcher: VersionWatcher
+
+    @property
+    def lane_routes(self) -> Mapping[bytes, LaneRoute]:
+        """The request targets whose plain predictions the lane may take."""
+        return lane_routes(self.mounts)
+
+
+class Build(Protocol):
+    """Makes an application; see `app.build_app`."""
+
+    def __call__(
+        self,
+        mounts: Sequence[Mount],
+        *,
+        settings: Settings,
+        metrics: WorkerMetrics,
+        state: ServingState,
+        metrics_folder: Path | None,
+        log: PredictionLog | None,
+        lifespan: Lifespan,
+    ) -> Starlette:
+        """Return the application that serves `mounts`."""
+
+
+def assemble(
+    settings: Settings,
+    *,
+    services: Sequence[str] = (),
+    metrics: WorkerMetrics,
+    metrics_folder: Path | None = None,
+    log: PredictionLog | None = None,
+    threads: int = 1,
+    build: Build = build_app,
+) -> Assembly:
+    """Build everything that answers requests, and load the versions that serve now.
+
+    With `settings.package` that package is served alone. Otherwise `services` are served (none named: all): one at
+    `/`, several under `/<service>` each. A service without a usable version is mounted all the same: it answers 503
+    with the reason until the watcher finds a version.
+
+    Raises:
+        ServeError: a name is no service, the package has no readable manifest, or two routes have the same path.
+        DefinitionError: a service's own code is at fault.
+        RegistryError: the traffic file of a service without code is unreadable.
+    """
+    contracts = _choose_contracts(settings, services)
+    executor = ThreadPoolExecutor(min(HEAVY_THREADS, len(contracts)), thread_name_prefix="infer")
+    mounts = []
+    for contract in contracts:
+        prefix = f"/{contract.name}" if len(contracts) > 1 else ""
+        mount = Mount(Endpoint(contract), metrics=metrics, executor=executor, log=log, prefix=prefix)
+        metrics.watch_gauge(IN_FLIGHT, mount.name, read=_reader_of(mount))
+        mounts.append(mount)
+    watcher = VersionWatcher(_sources(settings, mounts, metrics, threads), metrics)
+    state = ServingState()
+    app = build(
+        mounts,
+        settings=settings,
+        metrics=metrics,
+        state=state,
+        metrics_folder=metrics_folder,
+        log=log,
+        lifespan=_watch(watcher, state, executor),
+    )
+    watcher.load_all()
+    return Assembly(app=app, mounts=mounts, state=state, watcher=watcher)
+
+
+def _choose_contracts(settings: Settings, services: Sequence[str]) -> list[Contract]:
+    if settings.package is not None:
+        try:
+            return [generic_contract(read_manifest(settings.package), settings)]
+        except PackageError as error:
+            raise ServeError(f"{settings.package} cannot be served: {error.message}", cure=error.cure) from error
+    known = find_services(settings.services_folder)
+    contracts = []
+    for name in services or sorted(known):
+        if name in known:
+            contracts.append(with_deadline(contract_of(load_service(settings.services_folder, name)), settings))
+        else:
+            contracts.append(_contract_of_champion(settings, name))
+    if not contracts:
+        raise ServeError(
+            f"there is no service in {settings.services_folder}", cure="`rookery new NAME` writes one; or use --package"
+        )
+    return contracts
+
+
+def _contract_of_champion(settings: Settings, name: str) -> Contract:
+    """Return the generic contract of a service whose Python is not here, from its champion's package."""
+    path = traffic_path(settings.home, name)
+    file = read_traffic_file(path) if path.is_file() else None
+    champion = None if file is None else file.traffic.champion
+    if file is None or champion is None or champion not in file.packages:
+        raise ServeError(
+            f"there is no service {name!r} in {settings.services_folder}, and no version of it is registered",
+            cure=f"`rookery new {name}` writes one",
+        )
+    try:
+        return generic_contract(read_manifest(settings.home / file.packages[champion].path), settings)
+    except PackageError as error:
+        raise ServeError(f"{name}: version {champion} cannot be served: {error.message}", cure=error.cure) from error
+
+
+def _sources(settings: Settings, mounts: Sequence[Mount], metrics: WorkerMetrics, threads: int) -> list[VersionSource]:
+    if settings.package is not None:
+        return [PackageSource(mount, settings.package, metrics=metrics, threads=threads) for mount in mounts]
+    return [TrafficSource(mount, home=settings.home, metrics=metrics, threads=threads) for mount in mounts]
+
+
+def _reader_of(mount: Mount) -> Callable[[], float]:
+    return lambda: mount.open_requests
+
+
+def _watch(watcher: VersionWatcher, state: ServingState, executor: ThreadPoolExecutor) -> Lifespan:
+    """Return the life of the application: it follows its versions while it serves."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        watching = asyncio.create_task(watcher.run())
+        state.begin_serving()
+        try:
+            yield
+        finally:
+            state.begin_draining()
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    return lifespan
