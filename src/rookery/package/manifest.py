@@ -6,7 +6,16 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PydanticUserError,
+    ValidationError,
+    model_validator,
+)
 
 from rookery.errors import DefinitionError, PackageError, RookeryError
 from rookery.fields.columns import Column
@@ -207,6 +216,9 @@ class Manifest(Part):
             return rebuild_schema(name, self.columns)
         except DefinitionError as error:
             raise PackageError(f"{MANIFEST_FILE}: input: {error.message}", cure=error.cure) from error
+        except (PydanticUserError, LookupError, NameError, TypeError, ValueError) as error:
+            # Names and defaults that no definition could have produced: pydantic itself refuses the model.
+            raise PackageError(f"{MANIFEST_FILE}: input: the columns make no input model: {error}") from error
 
     def to_json(self) -> bytes:
         """Return the bytes of `manifest.json`.

@@ -56,16 +56,12 @@ def prove_package(directory: Path) -> PackageFacts:
 
 
 def _read_scores(path: Path) -> dict[str, float]:
-    """Return the chosen candidate's scores: the numbers under `scores`, else those at the top."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    """Return the chosen candidate's scores: the numbers under `scores`."""
+    document = json.loads(path.read_bytes())
+    scores = document.get("scores") if isinstance(document, Mapping) else None
+    if not isinstance(scores, Mapping):
         return {}
-    if not isinstance(document, Mapping):
-        return {}
-    scores = document.get("scores")
-    found = scores if isinstance(scores, Mapping) else document
-    return {str(name): float(value) for name, value in list(found.items())[:MOST_SCORES] if _is_score(value)}
+    return {str(name): float(value) for name, value in list(scores.items())[:MOST_SCORES] if _is_score(value)}
 
 
 def _is_score(value: Any) -> bool:

@@ -1,25 +1,24 @@
 """`sync`: bring what the registry's aliases name into the package store and the traffic files.
 
-It runs in a child process (`sync_in_child`, `python -m rookery.registry.sync`), so that neither workers nor their
-supervisor ever import MLflow. Nothing that is being served is given up before its successor has been verified.
+Servers run it in a child process (`sync_in_child`, `python -m rookery.registry.sync`), so that neither workers nor
+their supervisor ever import MLflow. Nothing that is being served is given up before its successor has been verified.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rookery.errors import PackageError, RegistryError, RegistryUnavailable, RookeryError, VersionNotFound
+from rookery.errors import PackageError, RegistryError, RegistryUnavailable, RookeryError
 from rookery.registry.base import Registry, check_service_name
+from rookery.registry.child import sync_in_child
 from rookery.registry.plan import Wish, plan_traffic
-from rookery.registry.report import ServiceSync, SyncReport, report_from_json
+from rookery.registry.report import ServiceSync, SyncReport
 from rookery.registry.store import GRACE_SECONDS, PackageStore
 from rookery.registry.traffic import (
     PackageRef,
@@ -30,8 +29,7 @@ from rookery.registry.traffic import (
     write_traffic_file,
 )
 
-CHILD_TIMEOUT = 300.0
-"""Seconds after which a child that still waits for its registry is ended."""
+__all__ = ["main", "sync", "sync_in_child"]
 
 
 def sync(
@@ -61,50 +59,6 @@ def sync(
     return SyncReport(services=synced, pruned=tuple(pruned))
 
 
-def sync_in_child(
-    home: Path,
-    services: Sequence[str] | None = None,
-    *,
-    tracking_uri: str | None = None,
-    timeout: float = CHILD_TIMEOUT,
-) -> SyncReport:
-    """Run `sync` in a child process of this interpreter; `tracking_uri` None: as the environment says.
-
-    Raises:
-        RegistryUnavailable: the registry does not answer sensibly, or not within `timeout` seconds.
-        RegistryError: it refused, or the child could not do its work; the message says why.
-    """
-    environment = dict(os.environ)
-    if tracking_uri is not None:
-        # By the environment, not the command line: it may hold a password, and everybody may read command lines.
-        environment["ROOKERY_TRACKING_URI"] = tracking_uri
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "rookery.registry.sync",
-        "--home",
-        str(home.absolute()),
-        "--",
-        *(services or ()),
-    ]
-    try:
-        child = subprocess.run(  # noqa: S603 -- this very interpreter and module
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise RegistryUnavailable(
-            f"the registry did not let itself be read within {timeout:g} s", cure="Check the registry and the network"
-        ) from error
-    return _read_answer(child)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Synchronise as the arguments and settings say; print one line of JSON; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m rookery.registry.sync", description=sync.__doc__)
@@ -127,24 +81,6 @@ def _sync_as_set(home: Path | None, services: Sequence[str] | None) -> SyncRepor
 
     settings = load_settings(home=home)
     return sync(connect(settings), settings.home, services)
-
-
-def _read_answer(child: subprocess.CompletedProcess[str]) -> SyncReport:
-    """Return the report that a child printed, or raise the error that it did."""
-    lines = child.stdout.strip().splitlines()
-    try:
-        answer = json.loads(lines[-1]) if lines else {}
-        if "report" in answer:
-            return report_from_json(answer["report"])
-        fault = answer["error"]
-        kind, message, cure = str(fault["kind"]), str(fault["message"]), str(fault["cure"])
-    except (ValueError, KeyError, TypeError) as error:
-        last = (child.stderr.strip().splitlines() or ["no output"])[-1][:300]
-        raise RegistryError(f"the synchronisation's process ended with code {child.returncode}: {last}") from error
-    kinds: dict[str, type[RegistryError]] = {
-        kind.__name__: kind for kind in (RegistryUnavailable, VersionNotFound, RegistryError)
-    }
-    raise kinds.get(kind, RegistryError)(message, cure=cure)
 
 
 def _known_services(registry: Registry, home: Path) -> list[str]:
@@ -172,7 +108,7 @@ def _sync_service(registry: Registry, store: PackageStore, home: Path, service: 
         except RegistryUnavailable:
             raise
         except (RegistryError, PackageError) as error:
-            failures[version] = str(error)
+            failures[version] = str(error).replace(f"{home}/", "")
     content = plan_traffic(
         wish,
         packages=packages,
