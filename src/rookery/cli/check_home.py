@@ -36,13 +36,14 @@ def _check_traffic(home: Path, path: Path) -> Iterator[Finding]:
         return
     if content is None:
         return
-    champion = content.traffic.champion
+    champion, failures = content.traffic.champion, dict(content.failures)
     if champion is None:
+        failures.pop("champion", None)
         cure = f"Run `rookery train {path.stem}`, or `rookery promote {path.stem} VERSION`"
         yield Finding("home", f"traffic of {path.stem}", "warning", "no version serves", cure)
     else:
         yield Finding("home", f"traffic of {path.stem}", "ok", f"version {champion} serves")
-    for version, reason in content.failures.items():
+    for version, reason in failures.items():
         cure = f"Promote another version: `rookery promote {path.stem} VERSION`"
         yield Finding("home", f"{path.stem} version {version}", "wrong", f"is refused: {reason}", cure)
     for version, ref in content.packages.items():

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
@@ -23,8 +26,7 @@ def print_note(text: str) -> None:
 
 
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; as wide as it needs to be where nobody looks at it on a screen."""
-    from rich.console import Console
+    """Print a table."""
     from rich.table import Table
     from rich.text import Text
 
@@ -33,4 +35,18 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[obj
         table.add_column(heading)
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console_on_stdout().print(table)
+
+
+def console_on_stdout() -> Console:
+    """Return where tables are printed; as wide as they are where nobody looks at them on a screen."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 200)
+
+
+def console_on_stderr() -> Console:
+    """Return where progress is shown."""
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -48,10 +48,11 @@ def commands_table() -> str:
     lines = ["| command | what it does |", "|---|---|"]
     for usage, purpose in _commands(_root(), "rookery"):
         lines.append(f"| `{usage}` | {purpose} |")
-    lines += ["", "| exit code | after |", "|---|---|", "| 0 | success |", "| 2 | a wrong command line |"]
-    for kind, code in sorted(EXIT_CODES.items(), key=lambda entry: entry[1]):
-        lines.append(f"| {code} | {kind.__name__}: {(kind.__doc__ or '').splitlines()[0]} |")
-    lines += [f"| {INTERNAL_FAULT} | a fault of Rookery itself |", "| 130 | Ctrl-C |"]
+    meanings = {0: "success", 2: "a wrong command line", INTERNAL_FAULT: "a fault of Rookery itself", 130: "Ctrl-C"}
+    for kind, code in EXIT_CODES.items():
+        meanings[code] = f"`{kind.__name__}`: {(kind.__doc__ or '').splitlines()[0]}"
+    lines += ["", "| exit code | after |", "|---|---|"]
+    lines += [f"| {code} | {meaning} |" for code, meaning in sorted(meanings.items())]
     return "\n".join(lines)
 
 
@@ -73,10 +74,10 @@ def _commands(group: Any, path: str) -> list[tuple[str, str]]:
         parts = [usage]
         for parameter in command.params:
             if parameter.param_type_name == "argument":
-                parts.append(parameter.make_metavar(command.make_context(name, [], resilient_parsing=True)))
+                parts.append(parameter.metavar or parameter.name.upper())
             else:
                 shown = parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.name.upper()}"
-                parts.append(f"[{shown}]")
+                parts.append(shown if parameter.required else f"[{shown}]")
         found.append((" ".join(parts), (command.help or "").split("\n\n")[0].replace("\n", " ")))
     return found
 

@@ -51,13 +51,14 @@ def _choose(settings: Settings, names: list[str]) -> tuple[str, ...]:
     Raises:
         ServeError: one that is named does not exist, or there is nothing to serve.
     """
-    served = _with_version(settings)
+    served, defined = _with_version(settings), _defined(settings)
     if names:
         missing = [name for name in dict.fromkeys(names) if name not in served]
         if missing and may_synchronise(settings):
-            _synchronise(settings, missing)
+            # A name that is defined nowhere may be in the registry, or misspelt: only the registry can tell.
+            _synchronise(settings, missing if set(missing) <= set(defined) else None)
             served = _with_version(settings)
-        known = sorted({*_defined(settings), *served})
+        known = sorted({*defined, *served})
         for name in names:
             if name not in known:
                 close = get_close_matches(name, known, n=1)
@@ -68,7 +69,7 @@ def _choose(settings: Settings, names: list[str]) -> tuple[str, ...]:
         _synchronise(settings, None)
         served = _with_version(settings)
     if not served:
-        cure = "Train one: `rookery train`" if _defined(settings) else "Make one with `rookery new NAME`, then train it"
+        cure = "Train one: `rookery train`" if defined else "Make one with `rookery new NAME`, then train it"
         raise ServeError(f"no service has a version yet in {settings.home}", cure=cure)
     return tuple(served)
 

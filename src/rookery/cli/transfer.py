@@ -10,7 +10,7 @@ import typer
 from rookery.cli.context import open_registry
 from rookery.cli.models import ServiceArgument, VersionArgument
 from rookery.cli.output import JsonOption, print_json
-from rookery.errors import PackageError
+from rookery.errors import PackageError, VersionNotFound
 
 
 def export(
@@ -59,6 +59,12 @@ def sync(
     from rookery.registry.sync import sync as synchronise
 
     settings, registry = open_registry()
+    known = registry.services() if services else []
+    for name in services or ():
+        if name not in known:
+            raise VersionNotFound(
+                f"the registry has no service {name!r}", cure=f"It has {', '.join(known) or 'none yet'}"
+            )
     report = synchronise(registry, settings.home, services or None)
     if as_json:
         print_json(report.to_json())

@@ -69,7 +69,8 @@ class DerivedCompiler:
         if operator == "column":
             return self.tensors[expression.name]
         if not expression.column_names():
-            return self.constant(expression.evaluate({}))
+            # float32, as the columns are: an input of 0.1 then equals the constant 0.1
+            return self.constant(np.float32(expression.evaluate({})))
         if operator in BINARY:
             return self.builder.add(BINARY[operator], *(self.number(operand) for operand in operands))
         if operator in UNARY:

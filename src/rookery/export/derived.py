@@ -1,8 +1,8 @@
 """Derived features: declared expressions, compiled into the graph that training and serving both run.
 
-Columns are float32; expressions over them are computed in float64, exactly as rules are, and rounded once to
-float32. In float32 alone a sine or a logarithm may differ by one step between a batch (vector instructions) and a
-single row (scalar ones), and that step carries rows across tree thresholds, which often are data values.
+Columns and constants are float32; what is computed from them is computed in float64 and rounded once to float32.
+In float32 alone a sine or a logarithm may differ by one step between a batch (vector instructions) and a single
+row (scalar ones), and that step carries rows across tree thresholds, which often are data values.
 A truth is 0 or 1. A comparison with a missing value is false, as in numpy; arithmetic with one is missing.
 A result that is infinite, or undefined though nothing it reads is missing (a division by zero, the logarithm of
 a negative number), is a fault: training refuses the rows, and the exported graph answers NaN, which the serving

@@ -88,33 +88,33 @@ def _write_group(
         "TreeEnsembleRegressor",
         features,
         n_targets=len(base),
-        base_values=[float(np.float32(value)) for value in base],
-        **{f"nodes_{name}": values.tolist() for name, values in identity.items()},
+        base_values=np.asarray(base, dtype=np.float32),
+        **{f"nodes_{name}": values for name, values in identity.items()},
         **attributes,
     )
 
 
-def _node_attributes(branch: Branch, trees: Sequence[Tree]) -> dict[str, Any]:
+def _node_attributes(branch: Branch, trees: Sequence[Tree]) -> dict[str, npt.NDArray[Any]]:
     left = np.concatenate([tree.left for tree in trees])
     right = np.concatenate([tree.right for tree in trees])
     leaf = left < 0
     threshold = np.concatenate([tree.threshold for tree in trees])
-    threshold = floor_float32(threshold) if branch == "BRANCH_LEQ" else threshold.astype(np.float32)
+    threshold32 = floor_float32(threshold) if branch == "BRANCH_LEQ" else threshold.astype(np.float32)
     feature = np.concatenate([tree.feature for tree in trees])
     missing = np.concatenate([tree.missing_left for tree in trees])
     return {
-        "nodes_featureids": np.where(leaf, 0, feature).tolist(),
-        "nodes_values": np.where(leaf, np.float32(0), threshold).tolist(),
-        "nodes_modes": np.where(leaf, "LEAF", branch).tolist(),
-        "nodes_truenodeids": np.where(leaf, 0, left).tolist(),
-        "nodes_falsenodeids": np.where(leaf, 0, right).tolist(),
-        "nodes_missing_value_tracks_true": np.where(leaf, 0, missing).astype(int).tolist(),
+        "nodes_featureids": np.where(leaf, 0, feature),
+        "nodes_values": np.where(leaf, np.float32(0), threshold32),
+        "nodes_modes": np.where(leaf, b"LEAF", branch.encode()),
+        "nodes_truenodeids": np.where(leaf, 0, left),
+        "nodes_falsenodeids": np.where(leaf, 0, right),
+        "nodes_missing_value_tracks_true": np.where(leaf, 0, missing).astype(np.int64),
     }
 
 
 def _leaf_attributes(
     trees: Sequence[Tree], scale: float, outputs: int, identity: dict[str, Integers]
-) -> dict[str, Any]:
+) -> dict[str, npt.NDArray[Any]]:
     leaf = np.concatenate([tree.left for tree in trees]) < 0
     values = np.concatenate([tree.value.reshape(len(tree.feature), -1) for tree in trees])[leaf] * scale
     if values.shape[1] != outputs:
@@ -123,10 +123,10 @@ def _leaf_attributes(
     written = (values != 0) if outputs > 1 else np.ones_like(values, dtype=bool)
     rows, targets = np.nonzero(written)
     return {
-        "target_treeids": identity["treeids"][leaf][rows].tolist(),
-        "target_nodeids": identity["nodeids"][leaf][rows].tolist(),
-        "target_ids": targets.tolist(),
-        "target_weights": values[written].astype(np.float32).tolist(),
+        "target_treeids": identity["treeids"][leaf][rows],
+        "target_nodeids": identity["nodeids"][leaf][rows],
+        "target_ids": targets,
+        "target_weights": values[written].astype(np.float32),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 OPSET = 18
 ML_OPSET = 3
@@ -68,27 +68,24 @@ class GraphBuilder:
     ) -> str:
         name = output or f"tensor_{len(self.nodes)}"
         node = helper.make_node(operator, list(inputs), [name], name=f"node_{len(self.nodes)}", domain=domain)
-        node.attribute.extend(helper.make_attribute(key, attributes[key]) for key in sorted(attributes))
+        node.attribute.extend(_make_attribute(key, attributes[key]) for key in sorted(attributes))
         self.nodes.append(node)
         return name
 
     def finish(self, *, source: str, width: int, result: str, output: str, shape: Iterable[int | None]) -> bytes:
         """Return a model's bytes: from the tensor `source` (named as the input) to `result`, renamed to `output`.
 
-        Only what leads from the one to the other is kept. Equal content gives equal bytes, in any process.
+        Only what leads from the one to the other is kept. Equal content gives equal bytes, in any process. The
+        builder is used up: its nodes now name the output.
         """
         nodes = needed_nodes(self.nodes, {result}, stop={source})
         if not nodes:
             raise ValueError(f"tensor {result!r} is not computed from {source!r}")
-        kept = []
         for node in nodes:
-            copy = NodeProto()
-            copy.CopyFrom(node)
-            rename_tensors(copy, {result: output})
-            kept.append(copy)
-        wanted = {name for node in kept for name in node.input}
+            rename_tensors(node, {result: output})
+        wanted = {name for node in nodes for name in node.input}
         graph = helper.make_graph(
-            kept,
+            nodes,
             GRAPH_NAME,
             [helper.make_tensor_value_info(source, TensorProto.FLOAT, [None, width])],
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, list(shape))],
@@ -102,6 +99,23 @@ class GraphBuilder:
                 opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(ML_DOMAIN, ML_OPSET)],
             )
         )
+
+
+def _make_attribute(name: str, value: Any) -> AttributeProto:
+    """Make an attribute; arrays are written as they are, where ONNX's helper would look at every one of millions."""
+    if not isinstance(value, np.ndarray):
+        return helper.make_attribute(name, value)
+    attribute = AttributeProto(name=name)
+    if value.dtype.kind == "f":
+        attribute.type = AttributeProto.FLOATS
+        attribute.floats.extend(value.tolist())
+    elif value.dtype.kind == "S":
+        attribute.type = AttributeProto.STRINGS
+        attribute.strings.extend(value.tolist())
+    else:
+        attribute.type = AttributeProto.INTS
+        attribute.ints.extend(value.tolist())
+    return attribute
 
 
 def needed_nodes(nodes: Iterable[NodeProto], results: set[str], *, stop: set[str]) -> list[NodeProto]:

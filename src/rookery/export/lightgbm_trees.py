@@ -17,13 +17,16 @@ from rookery.export.graph import GraphBuilder
 REGRESSIONS = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")
 REGRESSION_ALIASES = ("l2", "mse", "mean_squared_error", "l1", "mae", "mean_absolute_error")
 CLASSIFICATIONS = ("binary", "multiclass")
+ZERO = float(np.float32(1e-35))
+"""LightGBM reads values up to this far from zero as zero, so no threshold may part them."""
 
 
 def check(estimator: Any) -> None:
     """Refuse boosters, objectives and inputs whose export is not proven."""
     name = type(estimator).__name__
     parameters = estimator.get_params()
-    boosting = next((parameters[key] for key in ("boosting_type", "boosting", "boost") if parameters.get(key)), "gbdt")
+    named = [parameters[key] for key in ("boosting_type", "boosting", "boost") if parameters.get(key)]
+    boosting = next((value for value in named if value not in ("gbdt", "gbrt")), "gbdt")
     if boosting != "gbdt":
         raise UnsupportedEstimator(f"{name} with boosting {boosting!r} is not proven", cure="Use boosting_type='gbdt'")
     for parameter, reason in (
@@ -72,7 +75,10 @@ def _threshold(node: dict[str, Any]) -> float:
             "the LightGBM model has categorical splits, linear leaves or zeros read as missing, which is not proven",
             cure="Fit it on the float32 matrix without categorical_feature, linear_tree or zero_as_missing",
         )
-    return float(node.get("threshold", 0.0))
+    threshold = float(node.get("threshold", 0.0))
+    if -ZERO <= threshold < 0:
+        return float(np.nextafter(np.float32(-ZERO), np.float32(-np.inf)))
+    return ZERO if 0 <= threshold < ZERO else threshold
 
 
 def _missing_left(node: dict[str, Any]) -> bool:

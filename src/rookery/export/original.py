@@ -100,9 +100,15 @@ def order_for(estimator: Any, task: Task, names: ClassNames = "indices") -> list
 
 
 def _as_fitted(estimator: Any, features: Matrix) -> Any:
+    """Return the features as the estimator takes them.
+
+    scikit-learn gets float64: its trees make float32 of that again, and its sums over columns, which otherwise
+    follow the input's type, then round no sooner than the model's own parameters.
+    """
     names = fitted_names(estimator)
+    rows = features.astype(np.float64) if qualified_name(estimator).startswith("sklearn.") else features
     if names is None:
-        return features
+        return rows
     from pandas import DataFrame  # only where the model itself was fitted on a DataFrame
 
-    return DataFrame(features, columns=names)
+    return DataFrame(rows, columns=names)

@@ -90,7 +90,7 @@ def prove(
         answers = proof.ask("rows", widen.run(usable))
         proof.centre, spread = float(answers.mean()), float(answers.std() if target_std is None else target_std)
         # a constant model has no spread of its own to be measured by
-        proof.scale = spread if spread > 1e-6 * abs(proof.centre) else abs(proof.centre) or 1.0
+        proof.scale = spread if spread > 1e-9 * abs(proof.centre) else abs(proof.centre) or 1.0
     base = spread_rows(usable, BASE_ROWS)
     columns = schema.columns
     groups = {
@@ -113,7 +113,7 @@ def prove(
     proof.compare("thresholds", at_thresholds, GraphRunner(core).run, lambda rows: rows)
     _compare_single_rows(proof, run, [valid for valid in (usable, groups["categories"]) if len(valid)])
     proof.compare_own_labels(widen.run(spread_rows(usable, LABEL_ROWS)))
-    return _report(proof, decisions=len(splits.branches), probed=len(at_thresholds) // 3)
+    return _report(proof, decisions=len(splits.branches), probed=-(-len(at_thresholds) // 3))
 
 
 def _report(proof: Comparison, *, decisions: int, probed: int) -> ParityReport:

@@ -10,28 +10,6 @@ from rookery.export.runner import Matrix
 from rookery.fields.columns import Column
 
 
-def inward_bounds(column: Column) -> tuple[np.float32 | None, np.float32 | None]:
-    """Return the smallest and largest float32 a column allows, rounded into its bounds; None where unbounded."""
-    below, above = np.float32(-np.inf), np.float32(np.inf)
-    lowest, highest = None, None
-    for bound, exclusive in ((column.minimum, False), (column.exclusive_minimum, True)):
-        if bound is not None:
-            value = np.float32(bound)
-            if float(value) < bound or (exclusive and float(value) <= bound):
-                value = np.float32(np.floor(bound) + 1) if column.kind == "integer" else np.nextafter(value, above)
-            lowest = value if lowest is None else max(lowest, value)
-    for bound, exclusive in ((column.maximum, False), (column.exclusive_maximum, True)):
-        if bound is not None:
-            value = np.float32(bound)
-            if float(value) > bound or (exclusive and float(value) >= bound):
-                value = np.float32(np.ceil(bound) - 1) if column.kind == "integer" else np.nextafter(value, below)
-            highest = value if highest is None else min(highest, value)
-    return (
-        lowest if lowest is not None and np.isfinite(lowest) else None,
-        highest if highest is not None and np.isfinite(highest) else None,
-    )
-
-
 def codes_of(column: Column) -> list[float]:
     """Return every code of a category or boolean column; none for numbers."""
     if column.kind == "boolean":
@@ -40,10 +18,20 @@ def codes_of(column: Column) -> list[float]:
 
 
 def bounds_of(column: Column) -> list[float]:
-    """Return the finite bounds of a number or integer column, as float32 values within it."""
+    """Return a number's or integer's finite bounds as the float32 values that inputs at the bounds become.
+
+    A number just inside an exclusive bound rounds onto it, so the bound itself is among the values; an integer's
+    is the next one.
+    """
     if column.kind not in ("number", "integer"):
         return []
-    return [float(bound) for bound in inward_bounds(column) if bound is not None]
+    step = 1.0 if column.kind == "integer" else 0.0
+    lows = [column.minimum, None if column.exclusive_minimum is None else column.exclusive_minimum + step]
+    highs = [column.maximum, None if column.exclusive_maximum is None else column.exclusive_maximum - step]
+    bounds = [max((low for low in lows if low is not None), default=None)]
+    bounds.append(min((high for high in highs if high is not None), default=None))
+    largest = float(np.finfo(np.float32).max)
+    return [float(np.float32(bound)) for bound in bounds if bound is not None and abs(bound) <= largest]
 
 
 def spread_rows(matrix: Matrix, count: int) -> Matrix:

@@ -97,6 +97,7 @@ def probe_thresholds(splits: Splits, base: Matrix, *, limit: int) -> Matrix:
     missing = np.isnan(rows) & (np.isfinite(low) | np.isfinite(high))
     rows[missing] = np.where(np.isfinite(high), high, low)[missing]
     rows = np.minimum(np.maximum(rows, low), high)
+    rows[np.isposinf(low)] = np.nan  # beyond a threshold of infinity lie missing values alone
     every, feature, threshold = np.arange(len(branches)), splits.feature[branches], splits.threshold[branches]
     probes = []
     for step in (None, -np.inf, np.inf):
@@ -104,7 +105,7 @@ def probe_thresholds(splits: Splits, base: Matrix, *, limit: int) -> Matrix:
         probe[every, feature] = threshold if step is None else np.nextafter(threshold, np.float32(step))
         probes.append(probe)
     found = np.concatenate(probes)
-    return np.ascontiguousarray(found[np.isfinite(found).all(axis=1) | np.isnan(found).any(axis=1)])
+    return np.ascontiguousarray(found[~np.isinf(found).any(axis=1)])
 
 
 def _intervals(splits: Splits, nodes: npt.NDArray[np.int64], width: int) -> tuple[Matrix, Matrix]:

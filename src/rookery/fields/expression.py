@@ -52,6 +52,9 @@ LOGICAL = frozenset(
 )
 """Operators whose result is true or false."""
 
+DEEPEST = 100
+"""Levels of operators that an expression read from JSON may have."""
+
 _CONNECTIVES = frozenset({"and", "or", "not"})
 _UNARY = frozenset({"negative", "absolute", "log", "log1p", "exp", "sqrt", "not"})
 
@@ -266,26 +269,30 @@ def expression_from_json(node: Any) -> Expression:
     """Rebuild an expression from what `Expression.to_json` wrote.
 
     Raises:
-        DefinitionError: the JSON is not an expression, or names an operator that does not exist.
+        DefinitionError: the JSON is not an expression, names an operator that does not exist, or is nested too deeply.
     """
+    return _from_json(node, DEEPEST)
+
+
+def _from_json(node: Any, depth: int) -> Expression:
+    if depth == 0:
+        raise DefinitionError(f"an expression is nested more than {DEEPEST} levels deep", cure="Split it up")
     if isinstance(node, str) and node:
         return col(node)
     if isinstance(node, (int, float)) and not isinstance(node, bool):
         return _wrap(node)
     if isinstance(node, dict) and isinstance(node.get("args"), list):
         operator = node.get("op")
-        operands = tuple(expression_from_json(argument) for argument in node["args"])
+        operands = [_from_json(argument, depth - 1) for argument in node["args"]]
         if operator == "inside" and len(operands) == 2 and isinstance(node.get("polygon"), list):
-            return inside(*operands, polygon=node["polygon"])
-        if isinstance(operator, str) and len(operands) == _count_operands(operator):
-            return _logical_node(operator, *operands) if operator in _CONNECTIVES else Expression(operator, operands)
+            return inside(operands[0], operands[1], node["polygon"])
+        if isinstance(operator, str) and operator in OPERATORS and len(operands) == _count_operands(operator):
+            return (_logical_node if operator in _CONNECTIVES else _node)(operator, *operands)
     raise DefinitionError(f"{node!r:.200} is not an expression", cure="Write expressions with Expression.to_json")
 
 
 def _count_operands(operator: str) -> int:
-    """Return how many operands an operator takes; 0 for one that does not exist."""
-    if operator not in OPERATORS:
-        return 0
+    """Return how many operands an operator of `OPERATORS` takes."""
     return 4 if operator == "distance_km" else 1 if operator in _UNARY else 2
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rookery.fields.columns import Column
+from rookery.fields.columns import LARGEST_INTEGER, Column
 
 SHOWN_TEXT = 80
 """Longer values are cut in messages."""
@@ -109,6 +109,9 @@ def _is_bounded(column: Column) -> bool:
 def describe_range(column: Column) -> str:
     """Return the bounds in words: `2000 to 7000 g`, `at least 0`, or nothing."""
     low, high = column.minimum, column.maximum
+    if column.kind == "integer":
+        # The limits of float32 are no fact about the field.
+        low, high = None if low == -LARGEST_INTEGER else low, None if high == LARGEST_INTEGER else high
     parts = []
     if low is not None and high is not None:
         parts.append(f"{show_number(low)} to {show_number(high)}")

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from rookery.fields.columns import Column
+from rookery.fields.columns import LARGEST_INTEGER, Column
 from rookery.fields.expression import Rule
 from rookery.fields.hints import (
     SHOWN_NAMES,
@@ -183,6 +183,8 @@ def _describe_extra(name: str, inputs: _Inputs, *, of_batch: bool) -> str:
 def _describe_bound(column: Column, kind: str, given: Any, context: Mapping[str, Any]) -> str:
     keyword, relation = _BOUNDS[kind]
     message = f"{column.name}={show(given)} is {relation} {show_number(context[keyword])}{with_unit(column)}"
+    if column.kind == "integer" and abs(context[keyword]) == LARGEST_INTEGER:
+        return f"{message}: beyond it, float32 does not hold every whole number"
     hint = unit_hint(column, float(given)) if isinstance(given, (int, float)) and abs(given) < 1e300 else None
     return f"{message}; {hint}" if hint else message
 
@@ -190,7 +192,8 @@ def _describe_bound(column: Column, kind: str, given: Any, context: Mapping[str,
 def _describe_category(column: Column, given: Any) -> str:
     if given is None:
         return f"{column.name} is null: it takes {describe_column(column)}"
-    message = f"{column.name}={show(given)} is not one of {list_names(column.categories)}"
+    shown = str(given) if isinstance(given, float) else show(given)
+    message = f"{column.name}={shown} is not one of {list_names(column.categories)}"
     by_text = {str(category): category for category in column.categories}
     comparable = isinstance(given, (str, int, float)) and not isinstance(given, bool)
     close = nearest(show(given).strip("'"), by_text) if comparable else None

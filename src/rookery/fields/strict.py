@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -64,19 +65,25 @@ def strict_model(model: type[BaseModel], columns: Sequence[Column]) -> type[Base
             continue
         namespace[name], annotations[name] = field, annotation
     make: Any = type(model)
-    strict: type[BaseModel] = make(
-        model.__name__,
-        (model,),
-        {
-            "__module__": model.__module__,
-            "__qualname__": model.__qualname__,
-            "__doc__": model.__doc__,
-            "__annotations__": annotations,
-            "model_config": STRICT,
-            **namespace,
-        },
-    )
+    body = {
+        "__module__": model.__module__,
+        "__qualname__": model.__qualname__,
+        "__doc__": model.__doc__,
+        "__annotations__": annotations,
+        "model_config": STRICT,
+        **namespace,
+    }
+    with _any_field_names():
+        strict: type[BaseModel] = make(model.__name__, (model,), body)
     return strict
+
+
+@contextmanager
+def _any_field_names() -> Iterator[None]:
+    """Let a field be called `copy` or `schema`: it hides a method of BaseModel that nothing here calls."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*shadows an attribute.*")
+        yield
 
 
 def _added_metadata(column: Column) -> list[Any]:
@@ -122,9 +129,7 @@ def build_model(name: str, columns: Sequence[Column]) -> type[BaseModel]:
     for field, group in groupby(columns, key=lambda column: column.field):
         own = list(group)
         fields[field] = _scalar_field(own[0]) if own[0].element is None else _vector_field(own)
-    with warnings.catch_warnings():
-        # A column may be called `copy` or `schema`; that hides a method of BaseModel and harms nothing here.
-        warnings.filterwarnings("ignore", message=".*shadows an attribute.*")
+    with _any_field_names():
         return create_model(name, __config__=STRICT, **fields)
 
 

@@ -124,7 +124,7 @@ class Service:
         if not 0 <= self.seed < 2**32:
             raise self._fail(f"seed={self.seed} is no seed", "Choose a whole number from 0 to 4294967295")
         if self.cross_validation < 0 or self.cross_validation == 1:
-            raise self._fail(f"cross_validation={self.cross_validation} compares nothing", "Choose 0, or 2 and more")
+            raise self._fail(f"cross_validation={self.cross_validation} compares nothing", "Choose 0, or 2 or more")
         if self.cross_validation_repeats < 1:
             raise self._fail("cross_validation_repeats is below 1", "Choose 1 or more")
 

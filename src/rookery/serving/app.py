@@ -138,12 +138,14 @@ def build_app(
         log=log,
     )
     surface = Surface(site)
-    return Starlette(
+    app = Starlette(
         routes=[surface.table],
         middleware=surface.middleware(),
         exception_handlers={HTTPException: surface.answer_http_error},
         lifespan=lifespan or serve_at_once(site.state),
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def serve_at_once(state: ServingState) -> Lifespan:

@@ -13,7 +13,7 @@ from pathlib import Path
 from rookery.errors import PackageError, RookeryError
 from rookery.package.contract import contract_from_manifest
 from rookery.package.manifest import Manifest
-from rookery.package.opener import open_package
+from rookery.package.opener import Package, open_package
 from rookery.pipeline.endpoint import LoadedVersion
 from rookery.registry.traffic import PackageRef, TrafficFile
 from rookery.service.contract import Contract
@@ -56,12 +56,19 @@ def load_traffic(
     versions: dict[str, LoadedVersion] = {}
     problems = [f"version {version} was refused: {reason}" for version, reason in sorted(file.failures.items())]
     for version in file.traffic.answering:
+        ref = file.packages.get(version)
+        if ref is None:
+            problems.append(f"version {version} was refused: its package has not been fetched yet")
+            continue
+        known = present.get(version)
+        if known is not None and known.package.manifest_sha256 == ref.manifest_sha256:
+            versions[version] = known
+            continue
         try:
-            versions[version] = _load_version(
-                version, file.packages.get(version), contract, present, home=home, series=series, threads=threads
-            )
+            package = _open_stored(home, ref, contract, threads=threads)
+            versions[version] = LoadedVersion(package, version, series=series[version])
         except RookeryError as error:
-            problems.append(f"version {version} was refused: {_phrase(error)}")
+            problems.append(f"version {version} was refused: {_phrase(error, home / ref.path)}")
     return Loaded(
         versions=versions,
         champion=file.traffic.champion if file.traffic.champion in versions else None,
@@ -71,23 +78,10 @@ def load_traffic(
     )
 
 
-def _load_version(
-    version: str,
-    ref: PackageRef | None,
-    contract: Contract,
-    present: Mapping[str, LoadedVersion],
-    *,
-    home: Path,
-    series: Mapping[str, SeriesHandle],
-    threads: int,
-) -> LoadedVersion:
-    if ref is None:
-        raise PackageError("its package has not been fetched", cure="The next synchronisation fetches it")
-    known = present.get(version)
-    if known is not None and known.package.manifest_sha256 == ref.manifest_sha256:
-        return known
-    directory, store = (home / ref.path).resolve(), (home / "packages").resolve()
-    if not directory.is_relative_to(store):
+def _open_stored(home: Path, ref: PackageRef, contract: Contract, *, threads: int) -> Package:
+    """Open a package of the store, if it is the registered one and fits the service's code."""
+    directory = (home / ref.path).resolve()
+    if not directory.is_relative_to((home / "packages").resolve()):
         raise PackageError("its package lies outside the package store")
     package = open_package(directory, threads=threads)
     if package.manifest_sha256 != ref.manifest_sha256:
@@ -98,7 +92,7 @@ def _load_version(
             f"the service's code and this model do not fit: {mismatch}",
             cure=f"Train again (`rookery train {contract.name}`), or deploy the code it was trained with",
         )
-    return LoadedVersion(package, version, series=series[version])
+    return package
 
 
 def load_package(directory: Path, *, series: SeriesHandle, threads: int) -> Loaded:
@@ -111,10 +105,12 @@ def load_package(directory: Path, *, series: SeriesHandle, threads: int) -> Load
     return Loaded(versions={SINGLE_VERSION: version}, champion=SINGLE_VERSION, weights={SINGLE_VERSION: 100})
 
 
-def _phrase(error: RookeryError, directory: Path | None = None) -> str:
+def _phrase(error: RookeryError, directory: Path) -> str:
     """Return an error as clients may read it: they see names of files, never where these lie."""
     text = str(error)
-    return text if directory is None else text.replace(str(directory), "the package")
+    for place in (directory, directory.resolve()):
+        text = text.replace(str(place), "the package")
+    return text
 
 
 def apply(loaded: Loaded, mount: Mount, metrics: WorkerMetrics) -> None:

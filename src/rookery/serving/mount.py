@@ -86,6 +86,11 @@ class Mount:
     def answer_now(self, calls: list[Call]) -> None:
         """Answer all calls in this very turn of the event loop."""
         self._pipeline.run(calls)
+        champion = self.endpoint.champion
+        for call in calls:
+            # A call that was refused before it came to a version is answered in the champion's name.
+            if call.version is None:
+                call.version = champion
 
     async def answer(self, call: Call) -> None:
         """Answer a call: inline if it is light, otherwise by the batcher and within the service's deadline.

@@ -17,31 +17,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from rookery.pipeline.call import Call
+from rookery.serving.framing import HEADER_BYTES, Refusal, check_framing, is_plain
 from rookery.serving.http import STATUS_LINES, sane_request_id
 from rookery.serving.lane import Deadlines, Lane, LaneRoute
 from rookery.serving.phase import Phase, verdict
 
-LANE_BODY_BYTES = 65_536
-"""Larger bodies go to the application, which reads them under its own caps."""
-HEADER_BYTES = 16_384
-"""A request's line and headers may be so long together."""
 SLICE_BYTES = 8_192
 """Received data is parsed in slices of this size, so that the caps on waiting requests hold."""
 WAITING_PER_CONNECTION = 64
 """So many unanswered requests of one connection are parsed ahead; the rest wait unparsed."""
-
-_NOT_FOR_THE_LANE = frozenset(
-    {b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"origin", b"inference-header-content-length"}
-)
-
-
-class Refusal(Exception):
-    """A request that cannot even be read; answered with `status`, after which the connection is closed."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
 
 
 class LaneProtocol(HttpToolsProtocol):
@@ -147,42 +131,21 @@ class LaneProtocol(HttpToolsProtocol):
             client_id = headers.get(b"x-request-id")
             self._client_request_id = None if client_id is None else sane_request_id(client_id)
         else:
-            self._check_framing(headers)
+            check_framing(self.url, self.headers, self.parser.get_http_version())
             self._begin_application_request()
 
     def _is_for_lane(self, route: LaneRoute, headers: dict[bytes, bytes]) -> bool:
         """Tell whether a request is plain and small, for a light model, and in nobody's way."""
-        if len(headers) != len(self.headers) or not _NOT_FOR_THE_LANE.isdisjoint(headers):
-            return False
-        length = headers.get(b"content-length", b"")
-        if not length.isdigit() or len(length) > 5 or int(length) > LANE_BODY_BYTES:
-            return False
-        host = headers.get(b"host")
-        if host is None or (self._lane.allowed_hosts and host not in self._lane.allowed_hosts):
-            return False
-        if headers.get(b"content-type", b"application/json") != b"application/json":
-            return False
-        if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
-            return False
-        if self._is_application_busy():
-            return False
         limit = self.limit_concurrency
-        return route.mount.is_light and (limit is None or len(self.connections) < limit)
-
-    def _check_framing(self, headers: dict[bytes, bytes]) -> None:
-        """Refuse requests whose end or addressee different readers could see differently (RFC 9112, 3.2 and 6.3)."""
-        names = [name for name, _ in self.headers]
-        coding = headers.get(b"transfer-encoding")
-        if coding is not None and (coding.strip().lower() != b"chunked" or names.count(b"transfer-encoding") > 1):
-            raise Refusal(400, "Only 'Transfer-Encoding: chunked' is understood.")
-        if coding is not None and b"content-length" in headers:
-            raise Refusal(400, "Content-Length and Transfer-Encoding exclude each other.")
-        if names.count(b"content-length") > 1:
-            raise Refusal(400, "Content-Length is given twice.")
-        if names.count(b"host") != 1 and (names.count(b"host") > 1 or self.parser.get_http_version() == "1.1"):
-            raise Refusal(400, "Exactly one Host header is required.")
-        if sum(map(len, names)) + sum(len(value) for _, value in self.headers) + len(self.url) > HEADER_BYTES:
-            raise Refusal(431, "Request headers are too large.")
+        return (
+            len(headers) == len(self.headers)
+            and is_plain(headers, self._lane.allowed_hosts)
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and not self._is_application_busy()
+            and route.mount.is_light
+            and (limit is None or len(self.connections) < limit)
+        )
 
     def _begin_application_request(self) -> None:
         """Go uvicorn's own way, after the lane's answers of this connection, so that none is overtaken."""

@@ -10,7 +10,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-LINGER_SECONDS = 5.0
+LINGER_SECONDS = 2.0
 LINGER_BYTES = 64_000_000
 
 _encoder = msgspec.json.Encoder()

@@ -106,21 +106,21 @@ class VersionWatcher:
     """Looks at every source twice a second, and loads what is new in a thread."""
 
     def __init__(self, sources: Sequence[VersionSource], metrics: WorkerMetrics) -> None:
-        self._sources = tuple(sources)
+        self.sources = tuple(sources)
         self._metrics = metrics
         self._seen: dict[VersionSource, Fingerprint] = {}
         self._patience: dict[VersionSource, int] = {}
 
     def load_all(self) -> None:
         """Load everything now, in this thread; what fails leaves its reason on its mount."""
-        for source in self._sources:
+        for source in self.sources:
             self._seen[source] = source.fingerprint()
             self._finish(source, _load(source, source.prepare()))
 
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            for source in self._sources:
+            for source in self.sources:
                 await self.look_at(source)
             await asyncio.sleep(POLL_SECONDS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import os
@@ -79,19 +80,25 @@ def _explain(error: OSError, host: str, port: int) -> ServeError:
 
 def port_owner(port: int) -> str:
     """Return which process listens on a TCP port, as `process 123 (command)`; empty where that cannot be told."""
-    inodes = _listening_inodes(port)
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = {os.readlink(entry) for entry in (process / "fd").iterdir()}  # noqa: PTH115 - sockets are no paths
-        except OSError:
-            continue
-        if not inodes.isdisjoint(links):
+    sockets = _listening_sockets(port)
+    for process in Path("/proc").glob("[0-9]*") if sockets else ():
+        if not sockets.isdisjoint(_open_files(process)):
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             return f"process {process.name} ({command[:80]})"
     return ""
 
 
-def _listening_inodes(port: int) -> set[str]:
+def _open_files(process: Path) -> set[str]:
+    """Return what a process's descriptors lead to, as far as this user may know."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for entry in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(entry))  # noqa: PTH115 - a socket's name is no path
+    return found
+
+
+def _listening_sockets(port: int) -> set[str]:
     """Return the sockets that listen on a port, as the links in `/proc/<pid>/fd` name them."""
     found = set()
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):

@@ -86,14 +86,14 @@ def start_worker(make_orders: Callable[[int], Orders], listener: socket.socket) 
     """Start a worker that shares `listener`; `make_orders` writes its orders, given the report pipe's descriptor.
 
     The worker is a new program, not a fork, and leads a session of its own: a Ctrl-C in the terminal reaches the
-    supervisor alone, which then stops its workers in order.
+    supervisor alone, which then stops its workers in order. Files in the working directory hide no library (`-P`).
     """
     lifeline_read, lifeline_write = os.pipe()
     reports_read, reports_write = os.pipe()
     orders = make_orders(reports_write)
     try:
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "rookery.supervisor.worker", str(lifeline_read)],
+            [sys.executable, "-P", "-m", "rookery.supervisor.worker", str(lifeline_read)],
             pass_fds=(lifeline_read, reports_write, listener.fileno()),
             stdin=subprocess.DEVNULL,
             start_new_session=True,

@@ -101,7 +101,7 @@ def _run(
     announce: Callable[[str], None],
 ) -> None:
     """Watch the workers until somebody asks to stop."""
-    announced, next_snapshot = False, 0.0
+    announced, written, next_snapshot = False, (0, 0), 0.0
     try:
         while not wishes.stops:
             crew.wait(TICK_SECONDS)
@@ -117,8 +117,9 @@ def _run(
                     announce(line)
                 if services and may_synchronise(settings):
                     synchronise_in_background(settings, services, chronicle.tell)
-            if time.monotonic() >= next_snapshot:
-                next_snapshot = time.monotonic() + SNAPSHOT_SECONDS
+            changed = (crew.ready, sum(crew.restarts.values()))
+            if changed != written or time.monotonic() >= next_snapshot:
+                written, next_snapshot = changed, time.monotonic() + SNAPSHOT_SECONDS
                 chronicle.write_metrics(crew)
     except BaseException:
         crew.kill()

@@ -50,12 +50,14 @@ def open_sinks(file: Path | None, *, megabytes: float, count: int) -> list[LogSi
 
 
 class Log:
-    """A structlog logger that is made by its first line, for `import structlog` costs a tenth of a second and 5 MB.
+    """A structlog logger that is made when it is needed, for `import structlog` costs a tenth of a second and 5 MB.
 
-    A worker calls `prepare` in a thread once it is ready, so that no request waits for that import.
+    With `hold`, lines wait until somebody calls `prepare`: a worker does so in a thread once it is ready, so that
+    neither its start nor a request waits for that import. Otherwise the first line makes the logger.
     """
 
-    def __init__(self, sinks: Sequence[LogSink], *, level: str = "info", **context: Any) -> None:
+    def __init__(self, sinks: Sequence[LogSink], *, level: str = "info", hold: bool = False, **context: Any) -> None:
+        self._held: list[tuple[str, str, dict[str, Any]]] | None = [] if hold else None
         self._sinks = tuple(sinks)
         self._level = LEVELS[level]
         self._context = context
@@ -72,11 +74,19 @@ class Log:
                 wrapper_class=structlog.make_filtering_bound_logger(self._level),
             )
             self._logger = logger.bind(**self._context)
+        held, self._held = self._held, None
+        for level, message, fields in held or ():
+            getattr(self._logger, level)(message, **fields)
         return self._logger
 
     def write(self, level: str, message: str, /, **fields: Any) -> None:
         """Write a line, unless its level is below the log's."""
-        if LEVELS[level] >= self._level:
+        if LEVELS[level] < self._level:
+            return
+        held = self._held
+        if held is not None:
+            held.append((level, message, {**fields, "timestamp": _now()}))
+        else:
             getattr(self.prepare(), level)(message, **fields)
 
 
@@ -165,8 +175,16 @@ def _encoder() -> msgspec.json.Encoder:
 def _render(_logger: Any, level: str, event: MutableMapping[str, Any]) -> bytes:
     """Return the finished line: timestamp, level and message first, then the fields in their order."""
     message = event.pop("event", "")
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return _encoder().encode({"timestamp": now, "level": level, "message": message, **event}) + b"\n"
+    return (
+        _encoder().encode(
+            {"timestamp": event.pop("timestamp", None) or _now(), "level": level, "message": message, **event}
+        )
+        + b"\n"
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _Bridge(logging.Handler):

@@ -18,7 +18,7 @@ from rookery.registry.memory import MemoryRegistry
 from rookery.service.definition import Service
 from rookery.testing.client import LocalClient
 from rookery.testing.inputs import Row, example_row
-from rookery.testing.promises import PROMISES, Subject
+from rookery.testing.promises import PROMISES, Promise, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,23 @@ def _check(service: Service, package: Path) -> CheckReport:
     with LocalClient(package, service=service) as client:
         subject = Subject(client, _good_rows(client))
         for promise in PROMISES:
-            name = promise.__name__.replace("_", " ")
-            broken += [f"{name}: {fault}" for fault in promise(subject)]
+            broken += _examine(promise, subject)
     if broken:
         lines = "\n".join(f"- {line}" for line in broken)
         raise AssertionError(f"{service.name} breaks {len(broken)} promise(s):\n{lines}")
     sentences = tuple((promise.__doc__ or promise.__name__).strip() for promise in PROMISES)
     return CheckReport(service.name, sentences, len(subject.rows))
+
+
+def _examine(promise: Promise, subject: Subject) -> list[str]:
+    """Return where a promise is broken; what is broken so that the check itself cannot go on is one place more."""
+    name = promise.__name__.replace("_", " ")
+    faults: list[str] = []
+    try:
+        faults.extend(f"{name}: {fault}" for fault in promise(subject))
+    except Exception as error:
+        faults.append(f"{name}: could not be checked to the end: {type(error).__name__}: {error}")
+    return faults
 
 
 def _good_rows(client: LocalClient) -> list[Row]:

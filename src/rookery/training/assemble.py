@@ -97,7 +97,7 @@ def describe_service(service: Service, verdict: Verdict, provenance: Provenance)
         ),
         confidence_threshold=service.confidence_threshold,
         limits=service.limits,
-        tensors=verdict.chosen.tensors,
+        tensors=verdict.chosen.exported.tensors,
         provenance=provenance,
     )
 
@@ -124,7 +124,6 @@ def assemble(service: Service, arena: Arena, verdict: Verdict, provenance: Prove
         verdict.chosen.exported,
         schema=service.schema,
         derived=service.derived,
-        task=service.task,
         matrix=arena.data.matrix,
         rules=service.rules,
     )

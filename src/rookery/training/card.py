@@ -64,7 +64,7 @@ def _use(service: Service, profile: Profile) -> Iterator[str]:
         yield f"| `{column.name}` | {column.unit or ''} | {_allowed(column)} | {spread} |"
     if service.rules:
         yield ""
-        yield "Rows are refused unless:"
+        yield "Rows are refused, with these words, when they break a rule:"
         yield ""
         yield from (f"- {rule.message}" for rule in service.rules)
     yield ""
@@ -94,8 +94,8 @@ def _data(service: Service, provenance: Provenance, notes: tuple[str, ...]) -> I
         ", synthetic." if dataset.synthetic else "."
     )
     yield (
-        f"{dataset.splits['train']:,} rows taught and {dataset.splits['test']:,} were held out, drawn by each row's own "
-        f"content (seed {service.seed}, share {service.test_share:g}), so a row keeps its side when others are added."
+        f"{dataset.splits['train']:,} rows taught and {dataset.splits['test']:,} were held out, drawn by each row's "
+        f"own content (seed {service.seed}, share {service.test_share:g}), so a row keeps its side whatever is added."
     )
     if notes:
         yield ""
@@ -107,8 +107,8 @@ def _scores(service: Service, metrics: Mapping[str, Any]) -> Iterator[str]:
     yield "## Scores"
     yield ""
     yield (
-        f"Chosen: **{metrics['candidate']}**, by {service.metric} ({METRICS[service.metric].description}) "
-        f"in {metrics['chosen_by']}. What ships is the very model that was judged, fitted on the training part alone."
+        f"Chosen: **{metrics['candidate']}**, by {service.metric} ({METRICS[service.metric].description}), "
+        f"judged by {metrics['chosen_by']}. The very model that was judged ships: fitted on the training part alone."
     )
     yield ""
     validated = metrics["cross_validation"]

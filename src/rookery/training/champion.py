@@ -74,7 +74,7 @@ def compare(
 ) -> Comparison:
     """Hold the answers to this training's held-out rows against the champion's, on rows that trained neither.
 
-    A version trained on synthetic data is compared with none of real data: it may not follow one, and makes way for one.
+    A version of synthetic data is compared with none of real data: it may not follow one, and makes way for one.
 
     Raises:
         GateError: it is synthetic and the champion is not.
@@ -83,7 +83,7 @@ def compare(
         return Comparison(note=champion)
     if data.synthetic and not champion.synthetic:
         raise GateError(
-            f"{service.name}: champion version {champion.version} was trained on real data, this one on a synthetic sample",
+            f"{service.name}: champion version {champion.version} knows real data, this one only a synthetic sample",
             cure="Make the real data available; nothing was registered",
         )
     reason = _why_not(service, data, champion)

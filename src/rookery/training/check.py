@@ -17,17 +17,23 @@ MINIMUM_CLASS_ROWS = 10
 """A class with fewer rows would be missing from folds of a cross-validation."""
 
 
+def check_count(service: str, rows: int) -> None:
+    """Refuse training sets that are too small.
+
+    Raises:
+        DataError: there are fewer than 30 rows.
+    """
+    if rows < MINIMUM_ROWS:
+        raise DataError(f"{service}: {rows} training rows are too few", cure=f"Bring at least {MINIMUM_ROWS} rows")
+
+
 def check_columns(service: str, columns: Sequence[Column], task: Task, matrix: Matrix, target: Target) -> list[str]:
     """Refuse training sets that teach nothing; return notes on what is odd but workable.
 
     Raises:
-        DataError: too few rows or rows of a class, a constant target, a constant column, or a category that the
+        DataError: a class with too few rows, a constant target, a constant column, or a category that the
             input model allows and no row has: a model answers such inputs by chance.
     """
-    if len(matrix) < MINIMUM_ROWS:
-        raise DataError(
-            f"{service}: {len(matrix)} training rows are too few", cure=f"Bring at least {MINIMUM_ROWS} rows"
-        )
     _check_target(service, task, target)
     for position, column in enumerate(columns):
         _check_column(service, column, matrix[:, position])

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rookery.errors import ParityError, TrainingError
+from rookery.errors import TrainingError
 from rookery.export.convert import Exported, export_estimator
 from rookery.export.derived import derive
-from rookery.package.manifest import Tensors
 from rookery.package.session import OnnxSession
 from rookery.service.definition import Service
 from rookery.service.task import Classification
@@ -57,7 +56,6 @@ class Contender:
 
     fitted: Fitted
     exported: Exported
-    tensors: Tensors
     session: OnnxSession
     outputs: Matrix
     """The exported graph's answers to the held-out rows: what is judged is what ships."""
@@ -92,7 +90,8 @@ def run_candidate(service: Service, name: str, arena: Arena, on_step: Callable[[
     on_step(f"fitting {name}")
     fitted = fit(service, name, make_estimator(service, name), features, target)
     on_step(f"exporting {name}")
-    exported, tensors, session = _export(service, name, fitted)
+    exported = _export(service, name, fitted)
+    session = OnnxSession(exported.model, exported.tensors)
     outputs = run_in_batches(session, arena.test_matrix)
     report = CandidateReport(
         name=name,
@@ -105,7 +104,7 @@ def run_candidate(service: Service, name: str, arena: Arena, on_step: Callable[[
         importance=permutation_importance(service, session.run, arena.test_matrix, arena.test_target),
         warnings=fitted.warnings,
     )
-    return Contender(fitted=fitted, exported=exported, tensors=tensors, session=session, outputs=outputs, report=report)
+    return Contender(fitted=fitted, exported=exported, session=session, outputs=outputs, report=report)
 
 
 def run_in_batches(session: OnnxSession, matrix: Matrix) -> Matrix:
@@ -115,15 +114,11 @@ def run_in_batches(session: OnnxSession, matrix: Matrix) -> Matrix:
     )
 
 
-def _export(service: Service, name: str, fitted: Fitted) -> tuple[Exported, Tensors, OnnxSession]:
+def _export(service: Service, name: str, fitted: Fitted) -> Exported:
     try:
-        exported = export_estimator(fitted.estimator, schema=service.schema, derived=service.derived, task=service.task)
-    except ParityError:
-        raise
+        return export_estimator(fitted.estimator, schema=service.schema, derived=service.derived, task=service.task)
     except TrainingError as error:
         raise type(error)(f"{service.name}: candidate {name!r}: {error.message}", cure=error.cure) from error
-    tensors = Tensors.model_validate_json(json.dumps(exported.tensors))
-    return exported, tensors, OnnxSession(exported.model, tensors)
 
 
 def describe_contender(service: Service, contender: Contender, arena: Arena, *, figures: bool) -> RunRecord:

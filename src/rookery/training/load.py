@@ -18,7 +18,7 @@ from rookery.fields.problems import describe_problems, overflow_problem, rule_pr
 from rookery.fields.rules import broken_rules
 from rookery.service.dataset import Dataset
 from rookery.service.definition import Service
-from rookery.training.check import check_columns
+from rookery.training.check import check_columns, check_count
 from rookery.training.rows import Matrix, Target, canonical_rows
 from rookery.training.target import encode_target
 
@@ -58,7 +58,9 @@ def load_training_data(service: Service) -> TrainingData:
     """
     dataset = _call(service)
     columns = _pick_columns(service, dataset)
-    target = encode_target(service.name, service.task, dataset.target, rows=_count_rows(service, columns))
+    rows = _count_rows(service, columns)
+    check_count(service.name, rows)
+    target = encode_target(service.name, service.task, dataset.target, rows=rows)
     matrix = _encode(service, columns)
     notes = check_columns(service.name, service.schema.columns, service.task, matrix, target)
     return TrainingData(
@@ -212,6 +214,6 @@ class _Problems:
         shown = "; ".join(self._first.values())
         more = f"; and {self._count - len(self._first)} more" if self._count > len(self._first) else ""
         raise DataError(
-            f"{self._service.name}: {self._count} of {self._rows} training rows would be refused as requests ({shown}{more})",
+            f"{self._service.name}: {self._count} of {self._rows} rows would be refused as requests ({shown}{more})",
             cure="Correct or drop them in data(), or widen the input model or its rules",
         )

@@ -74,8 +74,13 @@ def find_git_commit(folder: Path) -> str | None:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=GIT_SECONDS, check=False
+        done = subprocess.run(  # noqa: S603
+            ["git", *arguments],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -106,7 +111,7 @@ def definition_digest(service: Service) -> str:
 
 
 def _describe_code(function: Any, seen: frozenset[str] = frozenset()) -> Any:
-    """Return what a callable does, as JSON values: its bytecode for functions, its parts for partials, else its name."""
+    """Return what a callable does, as JSON values: bytecode of functions, parts of partials, else its name."""
     if hasattr(function, "func") and hasattr(function, "keywords"):
         keywords: Mapping[str, Any] = function.keywords
         arguments = [_describe_data(argument) for argument in function.args]

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+SHOWN_METRICS = ("accuracy", "f1_macro", "log_loss", "rmse", "mae", "r2")
+"""Scores by how much they tell at a glance."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateReport:
     """One candidate: its scores, and what it costs."""
@@ -116,16 +120,21 @@ def make_table(report: TrainingReport) -> Table:
     table = Table(title=title, caption=_caption(report), title_justify="left", caption_justify="left")
     table.add_column("")
     table.add_column("candidate")
-    validated = report.candidates[0].cross_validation is not None
-    if validated:
-        table.add_column(f"{report.metric}, cross-validated", justify="right")
-    for metric in report.candidates[0].held_out:
-        table.add_column(f"{metric}, held out", justify="right")
+    if report.candidates[0].cross_validation is not None:
+        table.add_column(f"{report.metric}\ncross-validated", justify="right")
+    for metric in _shown_metrics(report):
+        table.add_column(f"{metric}\nheld out", justify="right")
     for heading in ("fit", "graph", "one row"):
         table.add_column(heading, justify="right")
     for candidate in report.candidates:
         table.add_row(*_cells(candidate, report), style="bold" if candidate.name == report.chosen else None)
     return table
+
+
+def _shown_metrics(report: TrainingReport) -> list[str]:
+    """Return the metric that decides, then as many others as fit on a terminal."""
+    others = [metric for metric in SHOWN_METRICS if metric in report.candidates[0].held_out and metric != report.metric]
+    return [report.metric, *others][:3]
 
 
 def _cells(candidate: CandidateReport, report: TrainingReport) -> Iterator[str]:
@@ -134,8 +143,8 @@ def _cells(candidate: CandidateReport, report: TrainingReport) -> Iterator[str]:
     if candidate.cross_validation is not None:
         validation = candidate.cross_validation
         yield f"{validation.mean[report.metric]:.4f} ± {validation.std[report.metric]:.4f}"
-    for value in candidate.held_out.values():
-        yield f"{value:.4f}"
+    for metric in _shown_metrics(report):
+        yield f"{candidate.held_out[metric]:.4f}"
     yield f"{candidate.fit_seconds:.2f} s"
     yield (
         f"{candidate.graph_bytes / 1e6:.2f} MB"

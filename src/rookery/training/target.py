@@ -63,7 +63,7 @@ def _encode_numbers(service: str, values: Sequence[Any]) -> npt.NDArray[np.float
             cure="Give numbers for a regression",
         )
     numbers = np.array(values, dtype=np.float64)
-    infinite = np.flatnonzero(~np.isfinite(numbers.astype(np.float32)))
+    infinite = np.flatnonzero(~(np.abs(numbers) <= np.finfo(np.float32).max))
     if len(infinite):
         raise DataError(
             f"{service}: the target is infinite or beyond float32 in {len(infinite)} rows ({_name_rows(infinite)})",

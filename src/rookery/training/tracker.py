@@ -1,4 +1,4 @@
-"""`Tracker`: where the runs of a training are recorded. MLflow's is in `mlflow_tracker`; `NullTracker` records nothing."""
+"""`Tracker`: where the runs of a training are recorded; `mlflow_tracker` has MLflow's."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ class Tracker(Protocol):
 
 
 class NullTracker:
-    """Records nothing: for tests, and for packages made without a registry."""
+    """Records nothing: for tests, and for trainings that nobody needs to look up."""
 
     @property
     def wants_figures(self) -> bool:
         """No: nothing is kept."""
         return False
 
-    def start(self, service: str, record: RunRecord) -> str | None:
+    def start(self, service: str, record: RunRecord) -> str | None:  # noqa: ARG002
         """Return None: there is no run."""
         return None
 
-    def add_candidate(self, parent: str | None, name: str, record: RunRecord) -> str | None:
+    def add_candidate(self, parent: str | None, name: str, record: RunRecord) -> str | None:  # noqa: ARG002
         """Return None: there is no run."""
         return None
 

@@ -47,6 +47,8 @@ class Predict:
             return Response(payload, status, media_type="application/json")
         call = Call(self._kind, body, time.perf_counter(), client_request_id=exchange.client_request_id)
         await self._answer(call, request.receive)
+        if call.payload is None:
+            raise RuntimeError(f"{self._mount.name}: the pipeline left a call unanswered")
         exchange.is_counted = True
         exchange.request_id = call.request_id
         exchange.version = None if call.version is None else call.version.version

@@ -1,0 +1,113 @@
+"""What of the bare graph's speed is left for a batch of 1,000 rows, and what does JSON cost?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import msgspec
+import onnxruntime
+
+from benchmarks.load import run_load
+from benchmarks.servers import Request, running
+from benchmarks.subjects import rookery_package
+from benchmarks.table import Table
+from rookery.fields.schema import batch_model
+from rookery.package.contract import contract_from_manifest
+from rookery.package.opener import Package, open_package
+from rookery.pipeline.call import Call
+from rookery.pipeline.endpoint import Endpoint, LoadedVersion
+from rookery.pipeline.pipeline import Pipeline
+from rookery.serving.http import encode_error
+from rookery.telemetry.accumulator import WorkerMetrics
+
+ROWS = 1_000
+
+
+def measure_batch(
+    directory: Path, *, rounds: int = 7, seconds: float = 3.0, say: Callable[[str], None] = print
+) -> list[Table]:
+    """Time the parts of one batch in this process, in turns, and the whole of it over HTTP."""
+    package = open_package(directory)
+    cases = [package.golden[index % len(package.golden)].input for index in range(ROWS)]
+    body = json.dumps({"rows": cases}, separators=(",", ":")).encode()
+    parts = _parts(package, body)
+    found: dict[str, list[float]] = {name: [] for name in parts}
+    for number in range(1, rounds + 1):
+        for name, work in parts.items():
+            found[name].append(_time(work))
+        say(f"batch: round {number} of {rounds}")
+    times = {name: median(values) for name, values in found.items()}
+    subject = replace(rookery_package(directory), request=Request(path="/predict/batch", body=body))
+    with running(subject) as server:
+        over_http = run_load(server.port, subject.request, connections=1, seconds=seconds)
+    return [_tabulate(times, http_seconds=1 / over_http.rate)]
+
+
+def _parts(package: Package, body: bytes) -> dict[str, Callable[[], object]]:
+    """Return what is timed, by name."""
+    endpoint = Endpoint(contract_from_manifest(package.manifest))
+    metrics = WorkerMetrics("benchmark")
+    loaded = LoadedVersion(package, "1", series=metrics.series(package.manifest.service, "1"))
+    endpoint.install({"1": loaded}, champion="1", weights={"1": 100}, aliases={"champion": "1"})
+    pipeline = Pipeline(endpoint, encode_error, metrics, None)
+
+    def answer() -> Call:
+        call = Call("batch", body, time.perf_counter())
+        pipeline.run([call])
+        return call
+
+    answered = answer()
+    if answered.status != 200:
+        raise RuntimeError(f"the batch was refused: {answered.payload!r:.500}")
+    validate = batch_model(package.schema).__pydantic_validator__.validate_json
+    matrix = package.encoder.encode_rows(validate(body).rows)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        (package.directory / "model.onnx").read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
+    )
+    encode = msgspec.json.Encoder().encode
+    name = session.get_inputs()[0].name
+    return {
+        "whole": answer,
+        "parse": lambda: validate(body),
+        "encode": lambda: encode({"predictions": answered.answers}),
+        "graph": lambda: session.run(None, {name: matrix}),
+    }
+
+
+def _time(work: Callable[[], object], *, repeats: int = 15) -> float:
+    """Return the median seconds of one call."""
+    work()
+    times = []
+    for _ in range(repeats):
+        before = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - before)
+    return median(times)
+
+
+def _tabulate(times: dict[str, float], *, http_seconds: float) -> Table:
+    graph = times["graph"]
+    lines = [
+        ("bare ONNX session, one thread", graph),
+        ("pipeline without reading and writing JSON", times["whole"] - times["parse"] - times["encode"]),
+        ("pipeline without reading JSON", times["whole"] - times["parse"]),
+        ("pipeline, JSON in to JSON out", times["whole"]),
+        ("over HTTP, one connection", http_seconds),
+    ]
+    parse, encode = times["parse"] / ROWS, times["encode"] / ROWS
+    return Table(
+        title=f"A batch of {ROWS:,} rows",
+        columns=["what", "ms", "rows/s", "÷ bare session's rows/s"],
+        rows=[
+            [name, f"{seconds * 1e3:.2f}", f"{ROWS / seconds:,.0f}", f"{graph / seconds:.2f}×"]
+            for name, seconds in lines
+        ],
+        notes=[f"JSON costs {parse * 1e6:.2f} µs a row to read and validate, {encode * 1e6:.2f} µs to write"],
+    )

@@ -1,0 +1,101 @@
+"""Load: closed-loop runs by `wrk` where it is installed, by `benchmarks.generator` otherwise."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.servers import ROOT, Request
+
+WRK = shutil.which("wrk")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one closed-loop run gave; latencies in microseconds."""
+
+    requests: int
+    seconds: float
+    p50: float
+    p99: float
+    errors: int
+
+    @property
+    def rate(self) -> float:
+        """Answered requests per second."""
+        return self.requests / self.seconds
+
+
+def generator_name() -> str:
+    """Return the name of the load generator in use."""
+    return "wrk (one thread)" if WRK else "benchmarks.generator (one asyncio process)"
+
+
+def run_load(port: int, request: Request, *, connections: int, seconds: float, cores: Sequence[int] = ()) -> Run:
+    """Repeat one request over `connections` keep-alive connections.
+
+    Raises:
+        RuntimeError: the generator failed, or an answer was none of 2xx.
+    """
+    pinned = ["taskset", "--cpu-list", ",".join(map(str, cores))] if cores and shutil.which("taskset") else []
+    command = _wrk_command if WRK else _generator_command
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = command(Path(folder), port, request, connections, seconds)
+        done = subprocess.run([*pinned, *arguments], capture_output=True, text=True, cwd=ROOT, check=False)
+    line = next((line for line in done.stdout.splitlines() if line.startswith("RESULT ")), None)
+    if line is None:
+        raise RuntimeError(f"the load generator failed (exit code {done.returncode}): {done.stdout}{done.stderr}")
+    found = json.loads(line.removeprefix("RESULT "))
+    run = Run(
+        requests=found["requests"],
+        seconds=found["microseconds"] / 1e6,
+        p50=found["p50"],
+        p99=found["p99"],
+        errors=found["errors"],
+    )
+    if run.errors or not run.requests:
+        raise RuntimeError(f"{run.errors} of {run.requests} requests failed at {connections} connections")
+    return run
+
+
+def _wrk_command(folder: Path, port: int, request: Request, connections: int, seconds: float) -> list[str]:
+    script = folder / "request.lua"
+    script.write_text(
+        f"""wrk.method = "POST"
+wrk.body = {_lua_string(request.body)}
+wrk.headers["Content-Type"] = "{request.content_type}"
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format(
+    'RESULT {{"requests":%d,"microseconds":%d,"p50":%d,"p99":%d,"errors":%d}}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
+"""
+    )
+    # wrk counts whole seconds.
+    duration = max(1, round(seconds))
+    url = f"http://127.0.0.1:{port}{request.path}"
+    return [
+        *(str(WRK), "--threads", "1", "--connections", str(connections), "--duration", f"{duration}s"),
+        *("--timeout", "30s", "--script", str(script), url),
+    ]
+
+
+def _generator_command(folder: Path, port: int, request: Request, connections: int, seconds: float) -> list[str]:
+    body = folder / "body"
+    body.write_bytes(request.body)
+    return [
+        *(sys.executable, "-m", "benchmarks.generator", str(port), request.path, request.content_type, str(body)),
+        *(str(connections), str(seconds)),
+    ]
+
+
+def _lua_string(data: bytes) -> str:
+    return '"' + "".join(f"\\{byte:03d}" for byte in data) + '"'
