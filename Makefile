@@ -93,7 +93,7 @@ bench: install-dev debian-bench
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
 
 docs: install-dev
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/zensical build --strict --clean --config-file mkdocs.yml
 	@echo "site/index.html"
 
 clean:

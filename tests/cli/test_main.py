@@ -18,7 +18,7 @@ COMMANDS = (
 )  # fmt: skip
 HEAVY = (
     "mlflow", "sklearn", "scipy", "xgboost", "lightgbm", "pandas", "matplotlib", "onnx", "fastapi", "starlette",
-    "uvicorn", "onnxruntime", "rich", "psutil", "pydantic_settings",
+    "uvicorn", "onnxruntime", "rich", "psutil", "pydantic", "numpy",
 )  # fmt: skip
 
 

@@ -11,6 +11,9 @@ import pytest
 from tests.http.corpus import BODY, CORPUS, GENTOO, Case, request
 from tests.http.exchange import Answer, Connection, Exchange, exchange
 
+pytestmark = pytest.mark.xdist_group("doors")
+"""The three servers are started once, whatever the number of test processes."""
+
 VARYING = {"date", "server", "x-request-id"}
 """Headers whose values differ from answer to answer, or tell the servers apart."""
 REQUEST_ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.openapi.models import OpenAPI
 
 from rookery.settings import Settings
 from tests.serving.conftest import Client, Workshop, serving, strict_json
@@ -36,6 +38,14 @@ def test_every_reference_resolves(document: dict[str, Any]) -> None:
         for part in reference.removeprefix("#/").split("/"):
             place = place[part]
         assert isinstance(place, dict)
+
+
+def test_the_description_is_valid_openapi(document: dict[str, Any]) -> None:
+    """FastAPI's own model of the format reads it, and finds in it all that we wrote."""
+    read = OpenAPI.model_validate(document)
+    assert read.paths is not None
+    assert set(read.paths) == set(document["paths"])
+    assert json.loads(read.model_dump_json(by_alias=True, exclude_unset=True)) == document
 
 
 def test_every_documented_path_answers(client: Client, document: dict[str, Any]) -> None:
