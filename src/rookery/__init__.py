@@ -134,3 +134,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'rookery' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(module), name)
     return value
+
+
+def __dir__() -> list[str]:
+    """Name the exports that have not been asked for yet, too."""
+    return sorted({*globals(), *__all__})

@@ -129,6 +129,14 @@ def test_swapped_values_are_recognised() -> None:
     assert second["msg"] == "bill_depth_mm=39.1 is above 30 mm; bill_length_mm and bill_depth_mm look swapped"
 
 
+def test_values_that_would_not_fit_each_others_fields_are_not_called_swapped() -> None:
+    """Both are out of range, and exchanging them would cure only one of them, or none."""
+    for changes in ({"bill_length_mm": 18.7, "bill_depth_mm": 90}, {"bill_length_mm": 5, "bill_depth_mm": 40}):
+        details = problems(penguin(**changes))
+        assert len(details) == 2
+        assert not any("swapped" in detail["msg"] for detail in details)
+
+
 def test_values_of_different_rows_are_not_called_swapped() -> None:
     details = problems({"rows": [penguin(bill_length_mm=18.7), penguin(bill_depth_mm=39.1)]}, batch=True)
     assert not any("swapped" in detail["msg"] for detail in details)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ import onnx
 import pytest
 from onnx import helper
 
-from rookery.errors import RookeryError
 from rookery.package.digests import sha256_hex
 from rookery.registry.traffic import Traffic, TrafficFile, package_ref, traffic_path, write_traffic_file
 from rookery.serving.assemble import Assembly, assemble
@@ -192,6 +191,3 @@ def workshop(tmp_path: Path) -> Workshop:
 def executor() -> Any:
     with ThreadPoolExecutor(1) as threads:
         yield threads
-
-
-Failing = Callable[[], RookeryError]

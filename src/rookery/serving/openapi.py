@@ -107,8 +107,6 @@ def _describe_route(route: RouteSpec, owner: Mount | None, mounts: Sequence[Moun
         "x-access": route.access,
         "responses": {str(status): _describe_error(status) for status in route.errors},
     }
-    if route.parameters:
-        operation["parameters"] = list(route.parameters)
     if route.body is None or owner is None:
         success = _refer(route.success.__name__) if isinstance(route.success, type) else {"type": "string"}
         media = route.success if isinstance(route.success, str) else "application/json"

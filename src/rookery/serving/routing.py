@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,7 +42,6 @@ class RouteSpec:
     success: type[msgspec.Struct] | str | None = None
     """The answer's shape or, for other than JSON, its media type."""
     errors: tuple[int, ...] = ()
-    parameters: tuple[Mapping[str, Any], ...] = ()
 
 
 class RouteTable(BaseRoute):
