@@ -72,7 +72,7 @@ def price_graph(factor: float = 2.0) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def build_package(directory: Path, *, factor: float = 2.0) -> Package:
@@ -94,7 +94,7 @@ def build_package(directory: Path, *, factor: float = 2.0) -> Package:
         service="parcels",
         model_name="parcels-linear",
         task={"kind": "regression", "unit": "EUR"},  # type: ignore[arg-type]
-        input=InputSpec(json_schema=schema.json_schema(), columns=schema.columns, rules=SERVICE.rules),
+        input=InputSpec(json_schema=schema.json_schema(), columns=schema.columns, rules=tuple(SERVICE.rules)),
         tensors=tensors,
         provenance=Provenance(created_at="2026-01-01T00:00:00Z"),
     )

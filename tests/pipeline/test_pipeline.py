@@ -107,6 +107,16 @@ def test_too_many_rows_are_refused(package: Package) -> None:
     assert isinstance(call.error, PayloadTooLarge)
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [("batch", b'{"rows":[' + b"{}," * 700_000 + b"{}]}"), b"{" + b'"a":1,' * 300_000 + b'"a":1}'],
+    ids=["millions of empty rows", "a hundred thousand unknown fields"],
+)
+def test_bodies_whose_errors_alone_would_take_seconds_are_refused_unread(bench: Bench, bad: Any) -> None:
+    (call,) = bench.run(bad)
+    assert isinstance(call.error, PayloadTooLarge)
+
+
 def test_calls_past_their_deadline_are_not_run(bench: Bench) -> None:
     late = time.perf_counter() - 60
     (call,) = bench.run(body(1), received=late)

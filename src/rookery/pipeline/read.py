@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from rookery.errors import InvalidInput, PayloadTooLarge
+from rookery.fields.caps import ValueCap
 from rookery.fields.encoder import Encoder
 from rookery.fields.problems import describe_problems, overflow_problem, rule_problem
 from rookery.fields.rules import broken_rules
@@ -24,6 +25,8 @@ class Read:
         self._schema = contract.schema
         self._encoder = Encoder(contract.schema)
         self._validate = contract.schema.model.__pydantic_validator__.validate_json
+        self._cap = ValueCap(contract.schema, 1)
+        self._batch_cap = ValueCap(contract.schema, contract.limits.rows)
         self._validate_batch = batch_model(contract.schema).__pydantic_validator__.validate_json
 
     def __call__(self, work: Pass) -> None:
@@ -35,6 +38,8 @@ class Read:
             call.start = len(rows)
             try:
                 if call.kind == "single":
+                    if self._cap.is_exceeded(call.body):
+                        raise self._too_large("the body has more values than an input could have")
                     rows.append(validate(call.body))
                 else:
                     rows.extend(self._read_batch(call.body))
@@ -53,14 +58,16 @@ class Read:
             self._refuse(work, problems)
 
     def _read_batch(self, body: bytes) -> Sequence[BaseModel]:
-        rows: Sequence[BaseModel] = self._validate_batch(body).rows
         limit = self._contract.limits.rows
+        if self._batch_cap.is_exceeded(body):
+            raise self._too_large(f"the body has more values than {limit} rows could have")
+        rows: Sequence[BaseModel] = self._validate_batch(body).rows
         if len(rows) > limit:
-            raise PayloadTooLarge(
-                f"{self._contract.name}: {len(rows)} rows are more than the limit of {limit}",
-                cure="Send several requests",
-            )
+            raise self._too_large(f"{len(rows)} rows are more than the limit of {limit}")
         return rows
+
+    def _too_large(self, message: str) -> PayloadTooLarge:
+        return PayloadTooLarge(f"{self._contract.name}: {message}", cure="Send several requests")
 
     def _invalid(self, details: list[dict[str, Any]]) -> InvalidInput:
         return InvalidInput(f"{self._contract.name}: {details[0]['msg']}", details)

@@ -139,6 +139,7 @@ class LaneProtocol(HttpToolsProtocol):
         limit = self.limit_concurrency
         return (
             len(headers) == len(self.headers)
+            and self._header_bytes <= HEADER_BYTES - SLICE_BYTES  # with the slice that ended them, under the cap
             and is_plain(headers, self._lane.allowed_hosts)
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
@@ -215,8 +216,13 @@ class LaneProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on after an application's response."""
         super().on_response_complete()
-        if not self.transport.is_closing() and not self._is_application_busy():
+        if self.transport.is_closing():
+            return
+        if not self._is_application_busy():
             self._rest()
+        elif self._backlog and len(self.pipeline) < WAITING_PER_CONNECTION:
+            # The newest request may be waiting for a body whose end is in the backlog.
+            self.loop.call_soon(self._resume)
 
     def _rest(self) -> None:
         """Every request that was parsed is answered: close, refuse, parse on, or wait for the next one."""

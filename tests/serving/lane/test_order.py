@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,6 +38,15 @@ def test_thousands_of_pipelined_requests_are_answered_in_order() -> None:
         connection.sendall(b"".join(request("/predict", b"%d" % number) for number in range(count)))
         assert answers(Reader(connection), count) == [f"lane {number}" for number in range(count)]
         assert max(server.mount.passes) <= 256
+
+
+def test_hundreds_of_pipelined_requests_for_the_application_are_all_answered() -> None:
+    with running() as server, server.connect() as connection:
+        bodies = [b"%04d" % number + b"x" * 1000 for number in range(500)]
+        sender = threading.Thread(target=connection.sendall, args=(b"".join(request("/plain", b) for b in bodies),))
+        sender.start()
+        assert answers(Reader(connection), len(bodies)) == [f"asgi {body.decode()}" for body in bodies]
+        sender.join()
 
 
 def test_no_door_overtakes_the_other_on_one_connection() -> None:
