@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rookery.errors import Overloaded
 from rookery.package.opener import Package
-from rookery.pipeline.batcher import Batcher
+from rookery.pipeline.batcher import BATCH_BYTES, Batcher
 from rookery.pipeline.call import Call, Pass
 from rookery.pipeline.pipeline import Pipeline
 from rookery.service.definition import Service
@@ -59,6 +59,25 @@ def test_arrivals_during_a_run_form_the_next_batch_without_timers(package: Packa
         assert pipeline.sizes == [1, 16, 13]
         assert [json.loads(call.payload or b"")["prediction"] for call in calls] == [2.0 * n for n in range(1, 31)]
         assert pipeline.endpoint.in_flight == 0
+
+    asyncio.run(scenario())
+
+
+def test_large_bodies_are_divided_over_several_batches(package: Package) -> None:
+    rows = [{"weight_kg": 1.0, "length_cm": 100.0, "speed": "normal"}] * 900
+    body = json.dumps({"rows": rows}, indent=4).encode()
+
+    async def scenario() -> None:
+        pipeline = GatedPipeline(Bench(package))
+        with ThreadPoolExecutor(1) as executor:
+            batcher = Batcher(pipeline, executor)
+            calls = [make_call(("batch", body)) for _ in range(7)]
+            tasks = [asyncio.create_task(batcher.answer(call)) for call in calls]
+            await until(lambda: pipeline.endpoint.in_flight == 7)
+            pipeline.gate.set()
+            await asyncio.gather(*tasks)
+        assert sum(pipeline.sizes) == 7
+        assert max(pipeline.sizes) * len(body) <= max(BATCH_BYTES, len(body))
 
     asyncio.run(scenario())
 

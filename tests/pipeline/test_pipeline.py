@@ -193,6 +193,8 @@ def test_answers_never_swap_whatever_travels_together(bench: Bench, weights: lis
 def test_request_ids_are_unique_uuid7_with_the_current_time() -> None:
     ids = make_request_ids(10_000)
     assert len(set(ids)) == 10_000
+    apart = {request_id for _ in range(2000) for request_id in make_request_ids(2)}
+    assert len(apart) == 4000, "ids that are made apart differ as well"
     for text in ids[:200]:
         assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", text)
         assert abs((uuid.UUID(text).int >> 80) / 1000 - time.time()) < 60

@@ -65,8 +65,9 @@ def test_the_generic_answer_of_a_regression_is_a_number_even_when_it_is_zero() -
 
 def test_a_prediction_starts_without_warnings_of_its_neighbours() -> None:
     first, second = (Prediction(request_id="r", model_name="m", version="1") for _ in range(2))
-    first.warnings.append("doubtful")
-    assert second.warnings == []
+    first.warnings = ["doubtful"]
+    assert list(second.warnings) == []
+    assert dict(second.probabilities) == {}
 
 
 def test_samples_cover_every_label_with_certainty() -> None:

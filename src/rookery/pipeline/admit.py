@@ -28,7 +28,7 @@ class Admit:
             work.calls = []
             return
         oldest = time.perf_counter() - self._deadline_seconds
-        if min(call.received for call in calls) >= oldest:
+        if calls[0].received >= oldest:  # calls come in the order of their arrival
             return
         for call in calls:
             if call.received < oldest:

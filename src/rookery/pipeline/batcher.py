@@ -10,12 +10,16 @@ from rookery.errors import Overloaded
 from rookery.pipeline.call import Call
 from rookery.pipeline.pipeline import Pipeline
 
+BATCH_BYTES = 262_144
+"""Calls with many rows of their own do not pile up in one batch: it ends before its bodies exceed this together."""
+
 
 class Batcher:
     """Answers calls whose model is too slow for the event loop.
 
     At most `runs` runs are under way at once. A call that arrives while none is free waits; when a run ends, all
-    that waited, up to `rows` rows, start together. Calls whose deadline passed or whose client left are not run.
+    that waited, up to `rows` calls and `BATCH_BYTES` of bodies, start together. Calls whose deadline passed or whose
+    client left are not run.
     """
 
     def __init__(self, pipeline: Pipeline, executor: Executor, *, runs: int = 1, rows: int = 64) -> None:
@@ -56,8 +60,13 @@ class Batcher:
     def _take(self) -> list[tuple[Call, asyncio.Future[None]]]:
         """Take the next batch off the queue, leaving out calls whose callers have left."""
         batch: list[tuple[Call, asyncio.Future[None]]] = []
+        size = 0
         while self._waiting and len(batch) < self._rows:
-            call, future = self._waiting.popleft()
+            call, future = self._waiting[0]
+            size += len(call.body)
+            if batch and size > BATCH_BYTES:
+                break
+            self._waiting.popleft()
             if not future.done():
                 batch.append((call, future))
         return batch

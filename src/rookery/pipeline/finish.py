@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from itertools import repeat
+from operator import getitem
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from rookery.fields.ranges import range_warnings
-from rookery.pipeline.call import Matrix, Pass
+from rookery.pipeline.call import Call, Matrix, Pass
 from rookery.pipeline.endpoint import LoadedVersion
 from rookery.pipeline.ids import make_request_ids
 from rookery.service.contract import Contract
@@ -23,7 +26,7 @@ class Finish:
     """Build one `Prediction` per row, with its warnings, and let the service's `respond` phrase it."""
 
     def __init__(self, contract: Contract) -> None:
-        self._contract = contract
+        self._schema = contract.schema
         self._respond = contract.respond
         self._threshold = contract.confidence_threshold
 
@@ -32,66 +35,78 @@ class Finish:
         version, outputs, matrix = work.version, work.outputs, work.matrix
         if version is None or outputs is None or matrix is None:
             raise ValueError("a pass reached finish without outputs")
-        predictions = self._classify(version, outputs) if version.labels else self._regress(version, outputs)
-        self._warn(version, matrix, predictions)
-        now = time.perf_counter()
+        ids, latencies = _number_rows(work.calls)
+        make = _classify if version.labels else _regress
+        predictions = make(version, outputs, ids, latencies)
+        has_warnings = self._warn(version, matrix, predictions)
+        answers: list[Any] = list(map(self._respond, predictions))
+        if has_warnings or set(map(type, answers)) != {dict}:
+            answers = list(map(_write_plainly, answers, predictions))
         for call in work.calls:
-            latency_ms = round((now - call.received) * 1e3, 3)
-            if call.kind == "single":
-                prediction = predictions[call.start]
-                prediction.latency_ms = latency_ms
-                prediction.request_id = call.request_id
-                call.answers = [self._phrase(prediction)]
-                continue
-            own = predictions[call.start : call.stop]
-            for prediction, request_id in zip(own, make_request_ids(len(own)), strict=True):
-                prediction.latency_ms = latency_ms
-                prediction.request_id = request_id
-            call.answers = [self._phrase(prediction) for prediction in own]
+            call.answers = answers[call.start : call.stop]
 
-    @staticmethod
-    def _classify(version: LoadedVersion, outputs: Matrix) -> list[Prediction]:
-        labels, model_name, name = version.labels, version.model_name, version.version
-        class_ids = outputs.argmax(axis=1).tolist()
-        rows = np.round(outputs.astype(np.float64), PROBABILITY_DECIMALS).tolist()
-        return [
-            Prediction(
-                request_id="",
-                model_name=model_name,
-                version=name,
-                class_id=class_id,
-                label=labels[class_id],
-                confidence=row[class_id],
-                probabilities=dict(zip(labels, row, strict=True)),
-            )
-            for class_id, row in zip(class_ids, rows, strict=True)
-        ]
-
-    @staticmethod
-    def _regress(version: LoadedVersion, outputs: Matrix) -> list[Prediction]:
-        # The shortest decimal that is the same float32: 4.37 rather than 4.369999885559082.
-        return [
-            Prediction(request_id="", model_name=version.model_name, version=version.version, value=float(str(value)))
-            for value in outputs
-        ]
-
-    def _warn(self, version: LoadedVersion, matrix: Matrix, predictions: list[Prediction]) -> None:
-        warned = range_warnings(self._contract.schema, version.low, version.high, matrix)
+    def _warn(self, version: LoadedVersion, matrix: Matrix, predictions: list[Prediction]) -> bool:
+        """Give the predictions their warnings; returns whether there are any."""
+        warned = range_warnings(self._schema, version.low, version.high, matrix)
         for row, warnings in warned.items():
-            predictions[row].warnings.extend(warnings)
+            predictions[row].warnings = warnings
         threshold = self._threshold
         if threshold is None:
-            return
-        for prediction in predictions:
-            if prediction.confidence is not None and prediction.confidence < threshold:
-                sure = f"confidence {prediction.confidence:.2f} is below {threshold:g}"
-                prediction.warnings.append(f"{sure}: {prediction.label} is little more than a guess")
+            return bool(warned)
+        unsure = [p for p in predictions if p.confidence is not None and p.confidence < threshold]
+        for prediction in unsure:
+            sure = f"confidence {prediction.confidence:.2f} is below {threshold:g}"
+            doubt = f"{sure}: {prediction.label} is little more than a guess"
+            prediction.warnings = [*prediction.warnings, doubt]
+        return bool(warned or unsure)
 
-    def _phrase(self, prediction: Prediction) -> dict[str, Any]:
-        """Return the service's answer as JSON values, with the warnings where there are any."""
-        answer = self._respond(prediction)
-        if isinstance(answer, BaseModel):
-            answer = answer.model_dump(mode="json", exclude_none=True)
-        if prediction.warnings:
-            answer = {**answer, "warnings": prediction.warnings}
-        return answer  # type: ignore[return-value]
+
+def _number_rows(calls: list[Call]) -> tuple[list[str], list[float]]:
+    """Return the id of every row (a single call's own, new ones for a batch) and its latency so far, in ms."""
+    now = time.perf_counter()
+    ids: list[str] = []
+    latencies: list[float] = []
+    for call in calls:
+        latency_ms = round((now - call.received) * 1e3, 3)
+        if call.kind == "single":
+            ids.append(call.request_id)
+            latencies.append(latency_ms)
+        else:
+            count = call.stop - call.start
+            ids += make_request_ids(count)
+            latencies += [latency_ms] * count
+    return ids, latencies
+
+
+def _classify(version: LoadedVersion, outputs: Matrix, ids: list[str], latencies: list[float]) -> list[Prediction]:
+    """Build the predictions column by column: the loops over rows run in C."""
+    labels = version.labels
+    rows = outputs.astype(np.float64).round(PROBABILITY_DECIMALS).tolist()
+    class_ids = outputs.argmax(axis=1).tolist()
+    columns = (
+        ids,
+        repeat(version.model_name),
+        repeat(version.version),
+        latencies,
+        repeat(None),
+        class_ids,
+        map(labels.__getitem__, class_ids),
+        map(getitem, rows, class_ids),
+        map(dict, map(zip, repeat(labels), rows)),
+    )
+    return list(map(Prediction, *columns))
+
+
+def _regress(version: LoadedVersion, outputs: Matrix, ids: list[str], latencies: list[float]) -> list[Prediction]:
+    # The shortest decimal that is the same float32: 4.37 rather than 4.369999885559082.
+    return [
+        Prediction(request_id, version.model_name, version.version, ms, float(str(value)))
+        for request_id, ms, value in zip(ids, latencies, outputs, strict=True)
+    ]
+
+
+def _write_plainly(answer: Mapping[str, Any] | BaseModel, prediction: Prediction) -> dict[str, Any]:
+    """Return an answer as JSON values, with the warnings where there are any."""
+    if isinstance(answer, BaseModel):
+        answer = answer.model_dump(mode="json", exclude_none=True)
+    return {**answer, "warnings": list(prediction.warnings)} if prediction.warnings else dict(answer)

@@ -5,16 +5,29 @@ from __future__ import annotations
 import os
 import time
 
-_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-"""A random hexadecimal digit, with its two upper bits set to the RFC's variant."""
+RUN = 4096
+"""So many ids at most share their random bits and differ by a count alone."""
+_COUNTS = tuple(f"{number:03x}" for number in range(RUN))
 
 
 def make_request_ids(count: int) -> list[str]:
-    """Return `count` new UUIDv7 strings: 48 bits of Unix milliseconds, 74 random bits each."""
+    """Return `count` new UUIDv7 strings.
+
+    Ids that are made together share 48 bits of Unix milliseconds and 62 random bits; their last 12 bits count up
+    from a random start (RFC 9562, section 6.2, method 1), which costs a tenth of drawing each of them.
+    """
+    ids: list[str] = []
+    while len(ids) < count:
+        ids += _make_run(min(count - len(ids), RUN))
+    return ids
+
+
+def _make_run(count: int) -> list[str]:
     milliseconds = time.time_ns() // 1_000_000
-    head = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7"
-    digits = os.urandom(10 * count).hex()
-    return [
-        f"{head}{digits[at : at + 3]}-{_VARIANT[digits[at + 3]]}{digits[at + 4 : at + 7]}-{digits[at + 7 : at + 19]}"
-        for at in range(0, 20 * count, 20)
-    ]
+    random = int.from_bytes(os.urandom(10))
+    version = 0x7000 | random >> 68
+    variant = 0x8000 | random >> 54 & 0x3FFF
+    tail = random >> 12 & (1 << 36) - 1
+    head = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-{version:04x}-{variant:04x}-{tail:09x}"
+    start = (random & RUN - 1) % (RUN - count + 1)
+    return [head + number for number in _COUNTS[start : start + count]]
