@@ -1,4 +1,4 @@
-"""All benchmarks, or some: `python -m benchmarks [throughput cpu startup memory batch] [--quick]`.
+"""All benchmarks, or some: `python -m benchmarks [throughput stages cpu startup memory batch] [--quick]`.
 
 Prints the tables; a run of all of them also writes `benchmarks/RESULTS.md`. Nothing here passes or fails.
 """
@@ -18,6 +18,7 @@ from benchmarks.memory import measure_memory
 from benchmarks.model import SEED, TREES
 from benchmarks.prepare import prepare_home
 from benchmarks.servers import ROOT
+from benchmarks.stages import measure_stages
 from benchmarks.startup import measure_startup
 from benchmarks.subjects import compared_subjects
 from benchmarks.table import Table, make_console, print_table, to_markdown
@@ -44,6 +45,11 @@ def throughput(plan: Plan) -> list[Table]:
     return tabulate_throughput(measure_throughput(subjects, rounds=plan.rounds, seconds=plan.seconds, say=plan.say))
 
 
+def stages(plan: Plan) -> list[Table]:
+    """Measure each stage of the pipeline."""
+    return measure_stages(plan.package, say=plan.say)
+
+
 def cpu(plan: Plan) -> list[Table]:
     """Measure processor time per request."""
     return measure_cpu(plan.home, rounds=plan.rounds, seconds=plan.seconds, say=plan.say)
@@ -65,7 +71,7 @@ def batch(plan: Plan) -> list[Table]:
 
 
 QUESTIONS: dict[str, Callable[[Plan], list[Table]]] = {
-    question.__name__: question for question in (throughput, cpu, startup, memory, batch)
+    question.__name__: question for question in (throughput, stages, cpu, startup, memory, batch)
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rookery.errors import InferenceFailed
@@ -19,10 +21,12 @@ class Infer:
         if work.matrix is None or work.version is None:
             raise InferenceFailed("a pass reached inference without rows or a version")
         work.outputs = outputs = work.version.package.run(work.matrix)
-        if np.isfinite(outputs).all():
+        # One sum tells of any NaN or infinity; it may itself overflow, so what it accuses is looked at closely.
+        if math.isfinite(np.add.reduce(outputs, axis=None)):
             return
         finite = np.asarray(np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
         for call in work.calls:
             if not finite[call.start : call.stop].all():
                 call.error = InferenceFailed(f"{work.version.model_name}: the model's answer is not a finite number")
-        work.keep([call for call in work.calls if call.error is None])
+        if not finite.all():
+            work.keep([call for call in work.calls if call.error is None])
