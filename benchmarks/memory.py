@@ -1,7 +1,11 @@
-"""What does a worker weigh, what does each further model add, and do many models slow one down?"""
+"""What does a worker weigh, what does each further model add, and do many models slow one down?
+
+A worker is weighed when it has answered its load and every kind of rarer request: some of these load a library.
+"""
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +22,8 @@ from benchmarks.table import Table
 MODELS = 50
 MB = 1e6
 WORKER = "worker"
+RARER = ("/metrics", "/metrics/memory", "/health", "/info", "/openapi.json", "/docs")
+"""What is asked for, below the service's prefix or else the server's, before the workers are weighed."""
 
 
 def measure_memory(
@@ -34,6 +40,8 @@ def measure_memory(
                 run = run_load(server.port, server.subject.request, connections=1, seconds=seconds)
                 p50s[count].append(run.p50)
             say(f"memory: round {number} of {rounds}")
+        for server in servers.values():
+            _ask_rarer(server)
         processes = {count: _processes(server) for count, server in servers.items()}
         resident = {count: max(size for role, size in found if role == WORKER) for count, found in processes.items()}
     graph = graph_bytes(package)
@@ -52,7 +60,7 @@ def measure_memory(
             ],
         ],
         notes=[
-            "Resident set size after load",
+            f"Resident set size after load and after {', '.join(RARER)}",
             "All processes with one model: " + ", ".join(f"{name} {size / MB:.0f} MB" for name, size in processes[1]),
         ],
     )
@@ -70,6 +78,23 @@ def _subject(package: Path, folder: Path, count: int) -> Subject:
     names = [f"p{number:02d}" for number in range(count)]
     subject = rookery_home(home, *names, name=f"{count} models", request=request)
     return replace(subject, environment={**subject.environment, "ROOKERY_SERVICES_FOLDER": str(services)})
+
+
+def _ask_rarer(server: Server) -> None:
+    """Ask once for everything that is not a prediction.
+
+    Raises:
+        RuntimeError: a route of the list is not there.
+    """
+    prefix = server.subject.request.path.removesuffix("/predict")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    for path in RARER:
+        connection.request("GET", path if path.startswith("/metrics") else prefix + path)
+        response = connection.getresponse()
+        response.read()
+        if response.status != 200:
+            raise RuntimeError(f"{server.subject.name}: {path} answered {response.status}")
+    connection.close()
 
 
 def _role(command: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from sklearn.ensemble import RandomForestRegressor
 from rookery.errors import DataError, DefinitionError
 from rookery.export.convert import export_estimator
 from rookery.export.derived import DerivedGraph, columns_read, derive, write_derived
+from rookery.export.families import group_families
 from rookery.export.graph import COLUMNS, GraphBuilder
 from rookery.export.parity import prove
 from rookery.export.runner import GraphRunner
@@ -146,6 +147,61 @@ def test_shared_parts_and_fixed_points_are_written_once() -> None:
         return len(builder.nodes)
 
     assert nodes(6) - nodes(2) == 4
+
+
+FAMILIES: dict[str, Expression] = {
+    "tilt_1": col("area") * 0.1 + col("distance") * 0.7,
+    "log_distance": log1p(col("distance")),
+    "slow_1": sqrt(log1p(col("distance")) * 0.3) - 1.5,
+    "tilt_2": col("area") * 0.3 + col("distance") * -0.9,
+    "per_room_1": -(col("area") - 10.0) / col("rooms"),
+    "same": col("area") / col("rooms"),
+    "tilt_3": col("area") * 1e-7 + col("distance") * 1e7,
+    "slow_2": sqrt(log1p(col("distance")) * 7.1) - 0.1,
+    "same_again": col("area") / col("rooms"),
+    "per_room_2": -(col("area") - 0.1) / col("rooms"),
+    "turned": col("distance") * 0.1 + col("area") * 0.7,
+    "tilt_read": col("area") * 0.5 + col("distance") * 0.5,
+    "later": col("tilt_read") * 0.5 + col("distance") * 0.5,
+}
+"""Features of three families, in mixed order, among others that only look alike."""
+
+
+def test_a_family_gives_the_very_bits_that_its_members_give_alone_in_their_order() -> None:
+    matrix = house_rows(rows=700)
+    together = DerivedGraph(HOUSE, FAMILIES).run(matrix)
+    for position, (name, expression) in enumerate(FAMILIES.items(), HOUSE.width):
+        alone = {name: expression}
+        if name == "later":
+            alone = {"tilt_read": FAMILIES["tilt_read"], name: expression}
+        np.testing.assert_array_equal(
+            together[:, position], DerivedGraph(HOUSE, alone).run(matrix)[:, -1], err_msg=name
+        )
+    graph = DerivedGraph(HOUSE, FAMILIES)
+    rows = [graph.run(matrix[row : row + 1]) for row in range(50)]
+    np.testing.assert_array_equal(np.concatenate(rows), together[:50])
+
+
+def test_features_that_differ_in_constants_share_their_nodes() -> None:
+    assert group_families(FAMILIES, {column.name for column in HOUSE.columns}) == [
+        ["tilt_1", "tilt_2", "tilt_3"],
+        ["log_distance"],
+        ["slow_1", "slow_2"],
+        ["per_room_1", "per_room_2"],
+        ["same"],
+        ["same_again"],
+        ["turned"],
+        ["tilt_read"],
+        ["later"],
+    ]
+
+    def nodes(members: int) -> int:
+        builder = GraphBuilder()
+        derived = {f"d{i}": col("area") * (1.5 + i) + col("rooms") * (0.5 - i) for i in range(members)}
+        write_derived(builder, HOUSE.columns, derived)
+        return len(builder.nodes)
+
+    assert nodes(40) == nodes(2)
 
 
 def test_no_derived_features_add_no_node() -> None:

@@ -138,13 +138,29 @@ def test_what_libraries_log_has_the_same_shape_with_the_traceback_in_it() -> Non
     assert "ValueError: broken" in line["exception"]
 
 
-def test_structlog_is_loaded_by_the_first_line_and_not_before() -> None:
-    program = (
-        "import sys; from rookery.telemetry.logs import Log, PredictionLog, open_sinks\n"
-        "log = Log(open_sinks(None, megabytes=1, count=1)); PredictionLog(log, per_second=1).claim(1)\n"
-        "assert 'structlog' not in sys.modules; log.prepare(); assert 'structlog' in sys.modules"
+def test_an_answer_whose_fields_are_named_like_the_lines_own_changes_none_of_them() -> None:
+    lines = Lines()
+    answer = {"level": "high", "message": "hello", "timestamp": 0, "error": "e", "event": "x", "exc_info": True}
+    PredictionLog(Log([lines]), per_second=1).log_prediction(
+        "s", answer, response_time_ms=1.0, request_id="i", version="1"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    (line,) = lines.read
+    assert (line["level"], line["message"]) == ("info", "Prediction successful")
+    assert str(line["timestamp"]).endswith("Z")
+    assert (line["error"], line["event"], line["exc_info"]) == ("e", "x", True)
+
+
+def test_values_that_json_does_not_know_are_written_as_text() -> None:
+    lines = Lines()
+    Log([lines]).write("info", "Loaded", path=Path("a/b"), value=float("nan"))
+    assert lines.read[0]["path"] == "a/b"
+    assert lines.read[0]["value"] is None
+
+
+def test_loading_the_logs_loads_neither_structlog_nor_rich() -> None:
+    program = "import sys, rookery.telemetry.logs; print({'structlog', 'rich'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_a_pipe_that_nobody_reads_costs_lines_and_no_time() -> None:
@@ -217,19 +233,3 @@ def test_the_sinks_are_standard_output_and_the_file_if_one_is_set(tmp_path: Path
     assert [type(sink) for sink in open_sinks(None, megabytes=1, count=1)] == [StreamSink]
     sinks = open_sinks(tmp_path / "app.log", megabytes=1, count=1)
     assert [type(sink) for sink in sinks] == [StreamSink, RotatingFileSink]
-
-
-def test_held_lines_wait_for_the_logger_and_keep_their_times_and_order() -> None:
-    lines = Lines()
-    log = Log([lines], hold=True)
-    log.write("info", "first")
-    log.write("debug", "never")
-    log.write("warning", "second")
-    assert lines.raw == []
-    log.prepare()
-    log.write("info", "third")
-    assert [line["message"] for line in lines.read] == ["first", "second", "third"]
-    times = [line["timestamp"] for line in lines.read]
-    assert times == sorted(times)
-    log.prepare()
-    assert len(lines.raw) == 3

@@ -125,3 +125,15 @@ def test_every_metric_of_the_table_is_shown_with_its_help_and_type_even_before_i
     for metric in METRICS.values():
         assert f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind}\n" in text
     assert CONTENT_TYPE.startswith("text/plain")
+
+
+def test_label_values_of_any_text_and_special_numbers_come_back_from_the_parser() -> None:
+    evil = 'a"b\\c\nd{e="f"} 1\u2028é'
+    totals = Totals(
+        counters={(REQUESTS.name, (evil, "\\n", "200")): 1e21},
+        gauges={(IN_FLIGHT.name, (evil,)): float("inf"), (IN_FLIGHT.name, ("none",)): float("-inf")},
+    )
+    samples = _samples(render(totals))
+    assert samples[REQUESTS.name, (("service", evil), ("status", "200"), ("version", "\\n"))] == 1e21
+    assert samples[IN_FLIGHT.name, (("service", evil),)] == float("inf")
+    assert samples[IN_FLIGHT.name, (("service", "none"),)] == float("-inf")

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from rookery.fields.expression import Rule, col
+from rookery.package.describe import read_library_versions
 from rookery.service.discovery import load_service
 from rookery.service.policies import Gate, Limits
-from rookery.training.provenance import definition_digest, find_git_commit, read_library_versions
+from rookery.training.provenance import definition_digest, find_git_commit
 from tests.training.samples import Place, logistic, places, points, tree
 
 SERVICE = '''

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from rookery.export.families import EXACT
 from rookery.export.graph import BOOL, DOUBLE, FLOAT, GraphBuilder
 from rookery.fields.expression import EARTH_RADIUS_KM, Expression
 
@@ -57,6 +58,16 @@ class DerivedCompiler:
         tensor = self._compile(expression)
         is_truth = expression.is_logical and bool(expression.column_names())
         return self.builder.add("Cast", tensor, to=DOUBLE) if is_truth else tensor
+
+    def numbers(self, expressions: Sequence[Expression]) -> str:
+        """Compile a family (see `families`) to one float64 tensor [N, expressions]."""
+        first = expressions[0]
+        if not first.column_names():
+            return self.constant(np.asarray([[expression.evaluate({}) for expression in expressions]], np.float32))
+        if first.operator not in EXACT:
+            return self.number(first)  # the same in all of them
+        parts = zip(*(expression.operands for expression in expressions), strict=True)
+        return self.builder.add((BINARY | UNARY)[first.operator], *(self.numbers(part) for part in parts))
 
     def truth(self, expression: Expression) -> str:
         """Compile to a boolean tensor; a number is true unless it is zero."""

@@ -11,13 +11,14 @@ side never sends out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 import numpy.typing as npt
 
 from rookery.errors import DataError, DefinitionError
 from rookery.export.compiler import DerivedCompiler
+from rookery.export.families import group_families
 from rookery.export.graph import COLUMNS, DOUBLE, FEATURES, FLOAT, GraphBuilder
 from rookery.export.runner import GraphRunner, Matrix
 from rookery.fields.columns import Column
@@ -43,13 +44,31 @@ def write_derived(builder: GraphBuilder, columns: Sequence[Column], derived: Map
             compiler.tensors[column.name] = builder.add("Gather", wide, builder.constant([position], np.int64), axis=1)
     for expression in derived.values():
         compiler.collect_points(expression)
-    for name, expression in derived.items():
-        if not expression.column_names():
-            raise DefinitionError(f"derived feature {name!r} is a constant", cure="Let it read a column, or drop it")
-        compiler.tensors[name] = compiler.number(expression)
-    features = [compiler.tensors[name] for name in derived]
-    together = features[0] if len(features) == 1 else builder.add("Concat", *features, axis=1)
+    together = _write_features(compiler, derived, {column.name for column in columns})
     return builder.add("Concat", COLUMNS, builder.add("Cast", together, to=FLOAT), output=FEATURES, axis=1)
+
+
+def _write_features(compiler: DerivedCompiler, derived: Mapping[str, Expression], columns: Set[str]) -> str:
+    """Write every derived feature and return the tensor that holds them in their order, float64 [N, derived]."""
+    order: list[str] = []
+    features: list[str] = []
+    for names in group_families(derived, columns):
+        for name in names:
+            if not derived[name].column_names():
+                raise DefinitionError(
+                    f"derived feature {name!r} is a constant", cure="Let it read a column, or drop it"
+                )
+        if len(names) == 1:
+            features.append(compiler.number(derived[names[0]]))
+            compiler.tensors[names[0]] = features[-1]
+        else:
+            features.append(compiler.numbers([derived[name] for name in names]))
+        order += names
+    together = features[0] if len(features) == 1 else compiler.builder.add("Concat", *features, axis=1)
+    if order == list(derived):
+        return together
+    positions = compiler.builder.constant([order.index(name) for name in derived], np.int64)
+    return compiler.builder.add("Gather", together, positions, axis=1)
 
 
 def write_guard(builder: GraphBuilder, schema: InputSchema, derived: Mapping[str, Expression], result: str) -> str:

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +24,15 @@ from rookery.export.runner import GraphRunner, Matrix
 from rookery.fields.encoder import Encoder
 from rookery.fields.expression import Expression, Rule
 from rookery.fields.schema import InputSchema
-from rookery.package.manifest import (
-    ClassificationTask,
-    DatasetFacts,
-    DerivedFeature,
-    InputSpec,
-    Manifest,
-    Provenance,
-    RegressionTask,
-)
+from rookery.package.describe import describe_service, read_library_versions
+from rookery.package.manifest import DatasetFacts, Provenance
 from rookery.package.profile import make_profile
 from rookery.package.writer import write_package
 from rookery.service.definition import Service
 from rookery.service.policies import Limits
-from rookery.service.task import Classification, Task
+from rookery.service.task import Task
 
 INVENTED_ROWS = 1_000
-LIBRARIES = ("rookery", "numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +123,9 @@ def _write(service: Service, exported: Exported, report: ParityReport | None, ro
     }
     write_package(
         destination,
-        manifest=_manifest(service, exported, rows),
+        manifest=describe_service(
+            service, candidate=exported.estimator_kind, tensors=exported.tensors, provenance=_provenance(rows)
+        ),
         model=exported.model,
         profile=make_profile(service.schema.columns, rows.matrix[finite], outputs[finite], service.task),
         golden=golden,
@@ -192,45 +184,13 @@ def _export(
     return exported, report
 
 
-def _manifest(service: Service, exported: Exported, rows: _Sample) -> Manifest:
-    task = service.task
+def _provenance(rows: _Sample) -> Provenance:
     dataset = None
     if not rows.is_invented:
         digest = hashlib.sha256(np.ascontiguousarray(rows.matrix).tobytes()).hexdigest()
         dataset = DatasetFacts(digest=digest, rows=len(rows.matrix), source=rows.source)
-    return Manifest(
-        service=service.name,
-        title=service.title,
-        description=service.description,
-        definition_version=service.version,
-        model_name=service.resolve_model_name(exported.estimator_kind),
-        candidate=exported.estimator_kind,
-        task=ClassificationTask(labels=task.labels)
-        if isinstance(task, Classification)
-        else RegressionTask(unit=task.unit),
-        input=InputSpec(
-            json_schema=service.schema.json_schema(),
-            columns=service.schema.columns,
-            rules=tuple(service.rules),
-            derived=tuple(DerivedFeature(name=key, expression=value) for key, value in service.derived.items()),
-        ),
-        confidence_threshold=service.confidence_threshold,
-        limits=service.limits,
-        tensors=exported.tensors,
-        provenance=Provenance(
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"), dataset=dataset, libraries=_libraries()
-        ),
-    )
-
-
-def _libraries() -> dict[str, str]:
-    found = {}
-    for library in LIBRARIES:
-        try:
-            found[library] = installed_version(library)
-        except PackageNotFoundError:
-            continue
-    return found
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return Provenance(created_at=created_at, dataset=dataset, libraries=read_library_versions())
 
 
 def load_fitted(path: Path, *, trust: bool) -> Any:

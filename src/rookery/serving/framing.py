@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rookery.serving.http import STATUS_LINES
+
 LANE_BODY_BYTES = 65_536
 """Larger bodies go to the application, which reads them under its own caps."""
 HEADER_BYTES = 16_384
@@ -21,6 +23,17 @@ class Refusal(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+    def render(self, default_headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Return the whole response, with the headers that the server sends with every response."""
+        body = self.message.encode("ascii")
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in default_headers)
+        return b"%b%bcontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
+            STATUS_LINES[self.status],
+            lines,
+            len(body),
+            body,
+        )
 
 
 def is_plain(headers: Mapping[bytes, bytes], allowed_hosts: frozenset[bytes]) -> bool:

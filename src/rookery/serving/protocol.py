@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 
 from rookery.pipeline.call import Call
 from rookery.serving.framing import HEADER_BYTES, Refusal, check_framing, is_plain
-from rookery.serving.http import STATUS_LINES, sane_request_id
+from rookery.serving.http import sane_request_id
 from rookery.serving.lane import Deadlines, Lane, LaneRoute
 from rookery.serving.phase import Phase, verdict
 
@@ -268,16 +268,11 @@ class LaneProtocol(HttpToolsProtocol):
 
     def _send_refusal(self, refusal: Refusal) -> None:
         """Write the refusal, then keep the connection a moment, so that a client that still sends can read it."""
-        body = refusal.message.encode("ascii")
-        lines = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
         self._phase = Phase.LINGERING
         self._since = self._lane.now
         if self.transport.is_closing():
             return
-        self.transport.write(
-            b"%b%bcontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-            % (STATUS_LINES[refusal.status], lines, len(body), body)
-        )
+        self.transport.write(refusal.render(self.server_state.default_headers))
         self.flow.resume_reading()
         if self._has_eof or not self.transport.can_write_eof():
             self.transport.close()

@@ -38,7 +38,7 @@ def main(lifeline: int) -> None:
     settings, reporter = orders.settings, Reporter(orders.report_fd)
     metrics = WorkerMetrics(orders.source, worker=str(orders.slot))
     sinks = open_sinks(settings.log_file, megabytes=settings.log_file_mb, count=settings.log_file_count)
-    log = Log(sinks, level=settings.log_level, hold=True)
+    log = Log(sinks, level=settings.log_level)
     route_standard_logging(log, level=settings.log_level)
     requests = PredictionLog(log, per_second=settings.log_sample_per_second)
     try:
@@ -52,11 +52,10 @@ def main(lifeline: int) -> None:
         )
     except RookeryError as error:
         reporter.send(Report(kind="failed", message=str(error)))
-        log.prepare()
         sys.exit(EXIT_REFUSED)
     server = WorkerServer(make_config(settings, assembly), assembly, reporter, settings)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(_serve(server, orders, reporter, metrics, requests, log))
+        runner.run(_serve(server, orders, reporter, metrics, requests))
 
 
 class WorkerServer(uvicorn.Server):
@@ -131,7 +130,6 @@ async def _serve(
     reporter: Reporter,
     metrics: WorkerMetrics,
     requests: PredictionLog,
-    log: Log,
 ) -> None:
     """Serve until the server has drained; leave the last counts behind."""
     counted = 0
@@ -142,15 +140,12 @@ async def _serve(
         counted = requests.dropped
 
     beating = asyncio.create_task(beat(reporter, metrics, orders, before=count_dropped))
-    # Only now, and aside: the import that a log line needs is not to delay the first answer.
-    preparing = asyncio.create_task(asyncio.to_thread(log.prepare))
     try:
         await server.serve(sockets=[socket.socket(fileno=orders.socket_fd)])
     finally:
         beating.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await beating
-        await preparing
         count_dropped()
         write_quietly(Path(orders.metrics_folder), metrics.snapshot())
 

@@ -1,18 +1,21 @@
-"""`/metrics`: the counts of all processes in Prometheus' text format."""
+"""`/metrics`: the counts of all processes in Prometheus' text format, version 0.0.4.
+
+Written here: whoever scrapes a worker every few seconds is the rule, and prometheus_client would cost each worker
+a megabyte to join texts. Its parser reads what this writes (tests/telemetry/test_snapshots.py).
+
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from rookery.telemetry.accumulator import HistogramValue, Labels, WorkerMetrics
+from rookery.telemetry.accumulator import Labels, WorkerMetrics
 from rookery.telemetry.metrics import METRICS, Metric
 from rookery.telemetry.snapshots import Retired, Totals, merge, read_snapshots
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric as Family
 
 V = TypeVar("V")
 
@@ -32,39 +35,24 @@ def render_all(metrics: WorkerMetrics, folder: Path | None) -> bytes:
 
 
 def render(totals: Totals) -> bytes:
-    """Return `totals` in Prometheus' text format, metrics in the order of the table.
-
-    prometheus_client is loaded by the first call: a worker that is never scraped does not pay for it.
-    """
-    from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.registry import Collector
-
-    class TotalsCollector(Collector):
-        def collect(self) -> Iterator[Family]:
-            return (_family(metric, totals) for metric in METRICS.values())
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(TotalsCollector())
-    return generate_latest(registry)
+    """Return `totals` in Prometheus' text format, metrics in the order of the table."""
+    return "".join(f"{line}\n" for metric in METRICS.values() for line in _family(metric, totals)).encode()
 
 
-def _family(metric: Metric, totals: Totals) -> Family:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
+def _family(metric: Metric, totals: Totals) -> Iterator[str]:
+    yield f"# HELP {metric.name} {_escape(metric.help)}"
+    yield f"# TYPE {metric.name} {metric.kind}"
     if metric.kind == "histogram":
-        histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        bounds = [*map(_number, metric.buckets), "+Inf"]
         for labels, value in _values(metric, totals.histograms):
-            histogram.add_metric(labels, _cumulative(metric, value), value.total)
-        return histogram
-    if metric.kind == "counter":
-        counter = CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=metric.labels)
-        for labels, number in _values(metric, totals.counters):
-            counter.add_metric(labels, number)
-        return counter
-    gauge = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, number in _values(metric, totals.gauges):
-        gauge.add_metric(labels, number)
-    return gauge
+            counts = list(accumulate(value.counts))
+            for bound, count in zip(bounds, counts, strict=True):
+                yield f"{metric.name}_bucket{_labels(metric, labels, le=bound)} {_number(count)}"
+            yield f"{metric.name}_count{_labels(metric, labels)} {_number(counts[-1])}"
+            yield f"{metric.name}_sum{_labels(metric, labels)} {_number(value.total)}"
+    else:
+        for labels, number in _values(metric, totals.counters if metric.kind == "counter" else totals.gauges):
+            yield f"{metric.name}{_labels(metric, labels)} {_number(number)}"
 
 
 def _values(metric: Metric, found: dict[tuple[str, Labels], V]) -> list[tuple[Labels, V]]:
@@ -73,7 +61,19 @@ def _values(metric: Metric, found: dict[tuple[str, Labels], V]) -> list[tuple[La
     )
 
 
-def _cumulative(metric: Metric, value: HistogramValue) -> list[tuple[str, float]]:
-    """Return (upper bound, observations up to it), as the text format wants histograms."""
-    bounds = [repr(bound) for bound in metric.buckets] + ["+Inf"]
-    return list(zip(bounds, accumulate(value.counts), strict=True))
+def _labels(metric: Metric, values: Labels, **more: str) -> str:
+    pairs = [*zip(metric.labels, values, strict=True), *more.items()]
+    if not pairs:
+        return ""
+    return "{" + ",".join(f'{name}="{_escape(value, quotes=True)}"' for name, value in pairs) + "}"
+
+
+def _escape(text: str, *, quotes: bool = False) -> str:
+    escaped = text.replace("\\", r"\\").replace("\n", r"\n")
+    return escaped.replace('"', r"\"") if quotes else escaped
+
+
+def _number(value: float) -> str:
+    """Return a number as Go reads it; Python writes all but the special values the same way."""
+    text = repr(float(value))
+    return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text, text)

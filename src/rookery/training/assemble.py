@@ -9,18 +9,11 @@ from typing import Any
 
 from rookery.export.golden import choose_golden
 from rookery.export.parity import ParityReport
-from rookery.package.manifest import (
-    ClassificationTask,
-    DerivedFeature,
-    InputSpec,
-    Manifest,
-    Provenance,
-    RegressionTask,
-)
+from rookery.package.describe import describe_service
+from rookery.package.manifest import Manifest, Provenance
 from rookery.package.profile import Profile, make_profile
 from rookery.package.writer import write_package
 from rookery.service.definition import Service
-from rookery.service.task import Classification
 from rookery.training.card import write_card
 from rookery.training.choice import Condition
 from rookery.training.contest import Arena, Contender, run_in_batches
@@ -76,32 +69,6 @@ def describe_metrics(service: Service, arena: Arena, verdict: Verdict) -> dict[s
     }
 
 
-def describe_service(service: Service, verdict: Verdict, provenance: Provenance) -> Manifest:
-    """Return the manifest of the package, its digests not yet filled in."""
-    task = service.task
-    return Manifest(
-        service=service.name,
-        title=service.title,
-        description=service.description,
-        definition_version=service.version,
-        model_name=service.resolve_model_name(verdict.chosen.report.name),
-        candidate=verdict.chosen.report.name,
-        task=ClassificationTask(labels=task.labels)
-        if isinstance(task, Classification)
-        else RegressionTask(unit=task.unit),
-        input=InputSpec(
-            json_schema=service.schema.json_schema(),
-            columns=service.schema.columns,
-            rules=tuple(service.rules),
-            derived=tuple(DerivedFeature(name=name, expression=value) for name, value in service.derived.items()),
-        ),
-        confidence_threshold=service.confidence_threshold,
-        limits=service.limits,
-        tensors=verdict.chosen.exported.tensors,
-        provenance=provenance,
-    )
-
-
 def describe_rows(service: Service, arena: Arena, chosen: Contender) -> Profile:
     """Return the profile: training rows' inputs, and the graph's answers to rows it never saw where there are enough.
 
@@ -129,7 +96,12 @@ def assemble(service: Service, arena: Arena, verdict: Verdict, provenance: Prove
     )
     return write_package(
         directory,
-        manifest=describe_service(service, verdict, provenance),
+        manifest=describe_service(
+            service,
+            candidate=verdict.chosen.report.name,
+            tensors=verdict.chosen.exported.tensors,
+            provenance=provenance,
+        ),
         model=verdict.chosen.exported.model,
         profile=profile,
         golden=golden,

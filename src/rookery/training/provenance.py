@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from rookery.package.describe import read_library_versions
 from rookery.package.manifest import DatasetFacts, Provenance
 from rookery.service.definition import Service
 from rookery.training.load import TrainingData
 from rookery.training.split import Split
 
-LIBRARIES = (
-    "rookery",
-    "numpy",
-    "scikit-learn",
-    "xgboost",
-    "xgboost-cpu",
-    "lightgbm",
-    "onnx",
-    "onnxruntime",
-    "skl2onnx",
-    "onnxmltools",
-)
-"""Libraries whose versions can change a model; those that are not installed are left out."""
 GIT_SECONDS = 5.0
 
 
@@ -51,17 +37,6 @@ def make_provenance(service: Service, data: TrainingData, split: Split, parent_r
         libraries=read_library_versions(),
         parent_run=parent_run,
     )
-
-
-def read_library_versions() -> dict[str, str]:
-    """Return the versions of Python and of every installed library that can change a model."""
-    versions = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def find_git_commit(folder: Path) -> str | None:

@@ -13,7 +13,7 @@ from rookery.serving.responses import JsonResponse
 from rookery.serving.site import Site
 from rookery.telemetry.accumulator import Snapshot
 from rookery.telemetry.exposition import CONTENT_TYPE, render
-from rookery.telemetry.process import resident_memory_mb
+from rookery.telemetry.process import machine_memory, resident_memory_mb
 from rookery.telemetry.snapshots import Retired, merge, read_snapshots
 
 
@@ -48,16 +48,12 @@ def _render(own: Snapshot, folder: Path | None) -> bytes:
 
 async def show_memory(_: Request) -> Response:
     """`GET /metrics/memory`: what the machine has left, and what this worker takes."""
-    return JsonResponse(await asyncio.to_thread(_measure_memory))
-
-
-def _measure_memory() -> Memory:
-    import psutil  # only whoever asks pays for it
-
-    machine = psutil.virtual_memory()
-    return Memory(
-        memory_percent=machine.percent,
-        memory_available_mb=round(machine.available / 1e6, 1),
-        memory_used_mb=round(machine.used / 1e6, 1),
-        process_rss_mb=round(resident_memory_mb(), 1),
+    machine = machine_memory()
+    return JsonResponse(
+        Memory(
+            memory_percent=machine.percent,
+            memory_available_mb=round(machine.available / 1e6, 1),
+            memory_used_mb=round(machine.used / 1e6, 1),
+            process_rss_mb=round(resident_memory_mb(), 1),
+        )
     )
