@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,11 @@ Matrix = npt.NDArray[np.float32]
 
 QUIET = 4
 """ONNX Runtime's severity above which it writes to stderr: fatal faults only; all others are raised."""
+TREES = b"TreeEnsemble"
+"""Part of the name of every tree ensemble operator."""
+COMPACT_FROM_BYTES = 65_536
+"""Graphs below this size weigh less than a megabyte however they are loaded, and load faster without the detour."""
+DESCRIPTORS = Path("/proc/self/fd")
 LATENCY_RUNS = 31
 LATENCY_BUDGET_SECONDS = 0.05
 
@@ -37,9 +45,7 @@ class OnnxSession:
         """A regression that answers [N, 1] is flattened to [N]."""
         self._row_shape = tuple(1 if length is None else length for length in tensors.input.shape)
         try:
-            self._session = onnxruntime.InferenceSession(
-                model_bytes, sess_options=_session_options(threads), providers=["CPUExecutionProvider"]
-            )
+            self._session = _load_compactly(model_bytes, threads)
         except Exception as error:  # onnxruntime's own exceptions share no base but Exception
             raise PackageError(f"model.onnx: ONNX Runtime cannot load the graph: {str(error)[:500]}") from error
 
@@ -69,7 +75,39 @@ class OnnxSession:
         return statistics.median(times)
 
 
-def _session_options(threads: int) -> onnxruntime.SessionOptions:
+def _load_compactly(model_bytes: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """Load a graph; large tree ensembles in a way that keeps a fifth of the memory, and answers the same bits.
+
+    A session keeps the ONNX it was loaded from beside what it made of it: eight bytes per number and a string per
+    node. A session loaded from ONNX Runtime's own format does not. So ONNX Runtime writes the trees in its format
+    into memory that has no name outside this process, and they are loaded from there. (Only trees: for other
+    operators that format leaves out what the optimiser knows of this processor.)
+    """
+    is_large = len(model_bytes) >= COMPACT_FROM_BYTES and TREES in model_bytes
+    if not is_large or not hasattr(os, "memfd_create") or not DESCRIPTORS.is_dir():
+        return _load(model_bytes, _session_options(threads))
+    descriptor = os.memfd_create("graph")
+    try:
+        path = str(DESCRIPTORS / str(descriptor))
+        writing = _session_options(threads)
+        writing.optimized_model_filepath = path
+        writing.add_session_config_entry("session.save_model_format", "ORT")
+        _load(model_bytes, writing)
+        session = _load(path, _session_options(threads, model_format="ORT"))
+    finally:
+        os.close(descriptor)
+    # What loading used goes back to the system, not to this process's heap.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+    return session
+
+
+def _load(source: bytes | str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(source, sess_options=options, providers=["CPUExecutionProvider"])
+
+
+def _session_options(threads: int, *, model_format: str = "ONNX") -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -83,5 +121,5 @@ def _session_options(threads: int) -> onnxruntime.SessionOptions:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     # Bytes that were checked as ONNX must not be read as ONNX Runtime's other format.
-    options.add_session_config_entry("session.load_model_format", "ONNX")
+    options.add_session_config_entry("session.load_model_format", model_format)
     return options
