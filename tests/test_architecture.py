@@ -27,7 +27,7 @@ ERRORS = {
     *("RequestError", "InvalidInput"),
 }
 RUNNING = {"cv2", "fastapi", "lightgbm", "mlflow", "onnx", "onnxruntime", "pandas", "scipy", "sklearn", "starlette"}
-RUNNING |= {"structlog", "typer", "uvicorn", "xgboost"}
+RUNNING |= {"typer", "uvicorn", "xgboost"}
 
 
 def test_the_root_exports_the_vocabulary_and_nothing_else() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from rookery.cli.main import app
+from rookery.cli.app import app
 
 WINE = {"alcohol": 13.2, "flavanoids": 2.76, "color_intensity": 4.38, "proline": 1050}
 

@@ -12,6 +12,8 @@ from rookery.settings import Settings
 from rookery.supervisor.binding import open_socket
 from tests.cli.conftest import Command, Outcome, run_command
 
+pytestmark = pytest.mark.xdist_group("workshop")
+
 
 def _findings(outcome: Outcome) -> dict[tuple[str, str], dict[str, Any]]:
     return {(finding["area"], finding["name"]): finding for finding in outcome.json()["findings"]}

@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rookery import errors
 from rookery.cli.failures import EXIT_CODES, exit_code_of
+from rookery.cli.main import will_serve
 from rookery.errors import GoldenMismatch, RookeryError, SettingError
 from tests.cli.conftest import Command
 from tests.servers import ROOKERY
@@ -37,7 +39,7 @@ def test_every_command_has_help_of_its_own(command: str, elsewhere: Command) -> 
 
 
 def test_help_loads_nothing_heavy() -> None:
-    program = f"import sys, rookery.cli.main; print([m for m in {HEAVY} if m in sys.modules])"
+    program = f"import sys, rookery.cli.app; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -46,6 +48,25 @@ def test_the_supervisor_loads_nothing_that_only_its_workers_need() -> None:
     program = f"import sys, rookery.supervisor.supervisor; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["serve", "iris"], ["serve", "--port", "0"]])
+def test_a_command_line_that_serves_launches_its_first_worker_early(arguments: list[str]) -> None:
+    assert will_serve(arguments)
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["train", "serve"], ["serve", "--help"], ["serve", "-h"]])
+def test_no_other_command_line_does(arguments: list[str]) -> None:
+    assert not will_serve(arguments)
+
+
+def test_a_server_that_cannot_start_leaves_no_worker_behind(tmp_path: Path) -> None:
+    done = subprocess.run([ROOKERY, "serve", "--port", "nonsense"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == EXIT_CODES[SettingError]
+    # A worker that lived on would still hold the other end of stderr: it would not have ended yet.
+    assert done.stderr.count("\n") == 1
+    workers = [p for p in psutil.process_iter(["cmdline", "cwd"]) if p.info["cwd"] == str(tmp_path)]
+    assert workers == []
 
 
 def test_the_version_is_told(elsewhere: Command) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from tests.cli.conftest import Command, run_command
 
+pytestmark = pytest.mark.xdist_group("workshop")
+
 
 def test_models_lists_versions_newest_first_for_persons_and_as_json(rookery: Command) -> None:
     listed = rookery("models", "--json").json()

@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.conftest import Command, run_command
 
+pytestmark = pytest.mark.xdist_group("workshop")
+
 
 def test_new_writes_a_complete_service_of_at_most_80_lines_and_says_what_comes_next(
     elsewhere: Command, tmp_path: Path

@@ -16,6 +16,8 @@ from rookery.fields.columns import Column
 from rookery.fields.schema import rebuild_schema
 from tests.cli.conftest import WINE, Command
 
+pytestmark = pytest.mark.xdist_group("workshop")
+
 ROWS = [WINE, {**WINE, "alcohol": 12.1, "proline": 400}, {**WINE, "flavanoids": 0.7, "color_intensity": 8.0}]
 
 

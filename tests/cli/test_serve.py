@@ -11,6 +11,8 @@ import pytest
 from tests.cli.conftest import WINE, Command, run_command
 from tests.servers import PATIENCE, ServerProcess
 
+pytestmark = pytest.mark.xdist_group("workshop")
+
 
 def wait_for_version(server: ServerProcess, version: str) -> None:
     """Poll until predictions are answered by a version."""

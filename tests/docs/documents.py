@@ -109,7 +109,12 @@ class Session:
         return text
 
     def _environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not is_setting(name)}
+        """What a reader's shell has: no setting of ours, and nothing that measures coverage and doubles every time."""
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not is_setting(name) and not name.startswith("COVERAGE_")
+        }
         tools = f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', '')}"
         return {
             **inherited,

@@ -114,7 +114,11 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-@pytest.fixture(params=["memory", "embedded", "server"])
+SERVER = pytest.param("server", marks=pytest.mark.xdist_group("mlflow-server"))
+"""Tests with the server run in one test process, which starts it once."""
+
+
+@pytest.fixture(params=["memory", "embedded", SERVER])
 def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Registry:
     """Each kind of registry in turn."""
     if request.param == "memory":

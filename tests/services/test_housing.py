@@ -15,6 +15,8 @@ from rookery.training.run import train
 from rookery.training.tracker import NullTracker
 from tests.services.conftest import Train, Trained
 
+pytestmark = pytest.mark.xdist_group("housing")
+
 SAMPLE = (
     '{"MedInc":8.3252,"HouseAge":41,"AveRooms":6.98,"AveBedrms":1.02,"Population":322,"AveOccup":2.56,'
     '"Latitude":37.88,"Longitude":-122.23}'

@@ -6,6 +6,8 @@ import pytest
 
 from tests.services.conftest import Train
 
+pytestmark = pytest.mark.xdist_group("iris")
+
 SAMPLE = '{"features":[5.1,3.5,1.4,0.2]}'
 
 

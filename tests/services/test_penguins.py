@@ -8,6 +8,8 @@ import pytest
 
 from tests.services.conftest import Train
 
+pytestmark = pytest.mark.xdist_group("penguins")
+
 SAMPLE = (
     '{"bill_length_mm":39.1,"bill_depth_mm":18.7,"flipper_length_mm":181,"body_mass_g":3750,'
     '"year":2007,"sex":"male","island":"Torgersen"}'

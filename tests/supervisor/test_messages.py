@@ -16,8 +16,6 @@ def test_orders_survive_their_line() -> None:
         source="worker-1-2-3",
         metrics_folder="/h/run/metrics",
         threads=2,
-        socket_fd=5,
-        report_fd=6,
     )
     line = orders.to_line()
     assert line.count(b"\n") == 1

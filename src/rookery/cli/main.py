@@ -1,58 +1,32 @@
-"""`rookery`: the command line. Commands load what they need when they run, so that `--help` is instant."""
+"""`rookery`: the program. The command line itself is in `app.py`."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from rookery.cli import doctor, models, new, package, predict, serve, train, transfer
-from rookery.cli.failures import CommandGroup
-
-app = typer.Typer(
-    name="rookery",
-    cls=CommandGroup,
-    help="From a dataset and a training recipe to a typed, versioned, proven prediction service.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        print(f"rookery {version('rookery')}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Read the options that come before a command."""
-
-
-app.command("new")(new.new)
-app.command("train")(train.train)
-app.command("serve")(serve.serve)
-app.command("predict")(predict.predict)
-app.command("package")(package.package)
-app.add_typer(models.group, name="models")
-app.command("promote")(models.promote)
-app.command("rollback")(models.rollback)
-app.command("verify")(models.verify)
-app.command("export")(transfer.export)
-app.command("import")(transfer.import_)
-app.command("sync")(transfer.sync)
-app.command("doctor")(doctor.doctor)
+import sys
+from collections.abc import Sequence
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line.
+
+    For `rookery serve` the first worker is launched before anything else is loaded: what it imports takes longer
+    than all that this process does until it has orders for it, so that the two go on side by side.
+    """
+    launched = None
+    if will_serve(sys.argv[1:]):
+        from rookery.supervisor.launch import launch_worker
+
+        launched = launch_worker()
+    try:
+        from rookery.cli.app import app
+
+        app(obj=launched)
+    finally:
+        # Without orders if the command line, a setting or the services were wrong.
+        if launched is not None and not launched.has_orders:
+            launched.discard()
+
+
+def will_serve(arguments: Sequence[str]) -> bool:
+    """Tell whether a command line looks like one that serves; when in doubt it does not."""
+    return arguments[:1] == ["serve"] and not {"-h", "--help"} & set(arguments)

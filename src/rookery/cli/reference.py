@@ -59,7 +59,7 @@ def commands_table() -> str:
 def _root() -> Any:
     import typer
 
-    from rookery.cli.main import app
+    from rookery.cli.app import app
 
     return typer.main.get_command(app)
 

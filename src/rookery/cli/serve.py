@@ -16,6 +16,7 @@ from rookery.supervisor.registry_sync import may_synchronise
 
 
 def serve(
+    context: typer.Context,
     services: Annotated[
         list[str] | None,
         typer.Argument(help="What to serve; left out: every service that has a version.", metavar="[SERVICE]..."),
@@ -42,7 +43,8 @@ def serve(
         raise PackageError(f"{settings.package} is no package", cure="Name a folder that holds a manifest.json")
     from rookery.supervisor.supervisor import serve as serve_until_signal
 
-    serve_until_signal(settings, chosen, announce=print_note)
+    # `main` may have launched the first worker already.
+    serve_until_signal(settings, chosen, announce=print_note, launched=context.obj)
 
 
 def _choose(settings: Settings, names: list[str]) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from rookery.errors import ServeError
 from rookery.settings import Settings
+from rookery.supervisor.launch import LaunchedWorker, launch_worker
 from rookery.supervisor.messages import Orders, Report
-from rookery.supervisor.process import WorkerProcess, start_worker
+from rookery.supervisor.process import WorkerProcess, give_orders
 from rookery.supervisor.watch import crashes_in_a_row, judge, restart_delay, threads_per_worker
 
 Tell = Callable[..., None]
@@ -64,10 +65,11 @@ class Crew:
         self.restarts: dict[str, int] = {}
         """Workers replaced so far, by reason."""
 
-    def start(self) -> None:
-        """Start a worker in every place."""
+    def start(self, launched: LaunchedWorker | None = None) -> None:
+        """Start a worker in every place, the first one with a process that was launched before, if there is one."""
         for slot in self._slots:
-            slot.current = self._start(slot)
+            slot.current = self._start(slot, launched)
+            launched = None
 
     def watch(self, descriptor: int) -> None:
         """Let `wait` return early, too, when `descriptor` can be read."""
@@ -126,23 +128,18 @@ class Crew:
         """How many workers answer requests."""
         return sum(slot.current is not None and slot.current.facts.ready is not None for slot in self._slots)
 
-    def _start(self, slot: Slot) -> WorkerProcess:
+    def _start(self, slot: Slot, launched: LaunchedWorker | None = None) -> WorkerProcess:
         self._lives += 1
-        settings, source = self._settings, f"worker-{slot.index}-{os.getpid()}-{self._lives}"
-
-        def make_orders(report_fd: int) -> Orders:
-            return Orders(
-                settings=settings,
-                services=self._services,
-                slot=slot.index,
-                source=source,
-                metrics_folder=str(self._metrics_folder),
-                threads=threads_per_worker(settings.threads, settings.workers, os.cpu_count() or 1),
-                socket_fd=self._listener.fileno(),
-                report_fd=report_fd,
-            )
-
-        worker = start_worker(make_orders, self._listener)
+        settings = self._settings
+        orders = Orders(
+            settings=settings,
+            services=self._services,
+            slot=slot.index,
+            source=f"worker-{slot.index}-{os.getpid()}-{self._lives}",
+            metrics_folder=str(self._metrics_folder),
+            threads=threads_per_worker(settings.threads, settings.workers, os.cpu_count() or 1),
+        )
+        worker = give_orders(launched or launch_worker(), orders, self._listener)
         self._selector.register(worker.reports, selectors.EVENT_READ, worker)
         slot.start_at = None
         return worker

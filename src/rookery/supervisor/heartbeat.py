@@ -1,4 +1,4 @@
-"""The worker's side of its two pipes: orders in, reports out, and the end of the supervisor noticed."""
+"""The worker's side of lifeline and report pipe: orders in, reports out, the supervisor's end noticed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rookery.supervisor.messages import Orders, Report, read_orders
@@ -20,28 +22,46 @@ LONGEST_BEAT_SECONDS = 1.0
 EXIT_ORPHANED = 70
 
 
-def receive_orders(lifeline: int) -> Orders:
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came down the lifeline."""
+
+    orders: Orders
+    listener: socket.socket
+    """Where to serve; shared with the other workers."""
+    reports: int
+    """The descriptor of the report pipe."""
+
+
+def receive_orders(lifeline: int) -> Received:
     """Read the orders, then watch the lifeline: when it ends, this process ends itself, gracefully if it can.
 
     The watch is a thread, so that it works while the event loop is stuck, too.
     """
-    line = b""
-    while not line.endswith(b"\n"):
-        data = os.read(lifeline, 65_536)
+    line = socket.socket(fileno=lifeline)
+    data, descriptors, _, _ = socket.recv_fds(line, 65_536, 2)
+    text = data
+    while not text.endswith(b"\n"):
         if not data:
+            # Quietly: the supervisor ended before it had orders, and has said why.
             os._exit(EXIT_ORPHANED)
-        line += data
-    orders = read_orders(line)
+        data = line.recv(65_536)
+        text += data
+    orders = read_orders(text)
     threading.Thread(
-        target=_outlive_briefly, args=(lifeline, orders.settings.graceful_timeout + 2), daemon=True, name="lifeline"
+        target=_outlive_briefly, args=(line, orders.settings.graceful_timeout + 2), daemon=True, name="lifeline"
     ).start()
-    return orders
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    listener, reports = descriptors
+    return Received(orders, socket.socket(fileno=listener), reports)
 
 
-def _outlive_briefly(lifeline: int, seconds: float) -> None:
+def _outlive_briefly(lifeline: socket.socket, seconds: float) -> None:
     """Wait for the supervisor's end, then drain as if it had asked for it, for at most so many seconds."""
-    while os.read(lifeline, 4096):
-        pass
+    with contextlib.suppress(ConnectionError):
+        while lifeline.recv(4096):
+            pass
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(seconds)
     os._exit(EXIT_ORPHANED)

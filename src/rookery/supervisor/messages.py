@@ -1,8 +1,9 @@
-"""What the supervisor and its workers tell each other, as JSON lines over two pipes.
+"""What the supervisor and its workers tell each other, as JSON lines.
 
-Down the *lifeline* goes one `Orders` line; after it the pipe only stays open, and its end tells the worker that the
-supervisor is gone. Up the *report* pipe go `ready` once, `failed` instead if the worker cannot start for a reason
-that can be told, and a `beat` from its event loop again and again.
+Down the *lifeline*, a pair of sockets, goes one `Orders` line, together with the descriptors of the listening socket
+and of the report pipe; after it the lifeline only stays open, and its end tells the worker that the supervisor is
+gone. Up the *report pipe* go `ready` once, `failed` instead if the worker cannot start for a reason that can be told,
+and a `beat` from its event loop again and again.
 """
 
 from __future__ import annotations
@@ -27,8 +28,6 @@ class Orders:
     """The name of this life of the worker, for its metrics."""
     metrics_folder: str
     threads: int
-    socket_fd: int
-    report_fd: int
 
     def to_line(self) -> bytes:
         """Return the orders as one line."""

@@ -7,10 +7,9 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 
+from rookery.supervisor.launch import LaunchedWorker
 from rookery.supervisor.messages import Orders, Report, read_report
 from rookery.supervisor.watch import WorkerFacts
 
@@ -18,9 +17,11 @@ LONGEST_LINE = 65_536
 
 
 class WorkerProcess:
-    """A worker process with its two pipes; made by `start_worker`."""
+    """A worker process with its lifeline and its report pipe; made by `give_orders`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], orders: Orders, *, lifeline: int, reports: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], orders: Orders, *, lifeline: socket.socket, reports: int
+    ) -> None:
         self.process = process
         self.orders = orders
         self.reports = reports
@@ -76,33 +77,18 @@ class WorkerProcess:
             self.process.kill()
 
     def close(self) -> None:
-        """Let go of the pipes of a worker that is gone."""
-        for descriptor in (self._lifeline, self.reports):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        """Let go of the lifeline and the pipe of a worker that is gone."""
+        self._lifeline.close()
+        with contextlib.suppress(OSError):
+            os.close(self.reports)
 
 
-def start_worker(make_orders: Callable[[int], Orders], listener: socket.socket) -> WorkerProcess:
-    """Start a worker that shares `listener`; `make_orders` writes its orders, given the report pipe's descriptor.
-
-    The worker is a new program, not a fork, and leads a session of its own: a Ctrl-C in the terminal reaches the
-    supervisor alone, which then stops its workers in order. Files in the working directory hide no library (`-P`).
-    """
-    lifeline_read, lifeline_write = os.pipe()
+def give_orders(launched: LaunchedWorker, orders: Orders, listener: socket.socket) -> WorkerProcess:
+    """Let a launched worker serve on `listener` as `orders` say."""
     reports_read, reports_write = os.pipe()
-    orders = make_orders(reports_write)
-    try:
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-P", "-m", "rookery.supervisor.worker", str(lifeline_read)],
-            pass_fds=(lifeline_read, reports_write, listener.fileno()),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    finally:
-        os.close(lifeline_read)
-        os.close(reports_write)
     os.set_blocking(reports_read, False)
-    # A worker that dies at once leaves a pipe without a reader; its exit code tells more than the error here.
-    with contextlib.suppress(BrokenPipeError):
-        os.write(lifeline_write, orders.to_line())
-    return WorkerProcess(process, orders, lifeline=lifeline_write, reports=reports_read)
+    try:
+        launched.send(orders.to_line(), [listener.fileno(), reports_write])
+    finally:
+        os.close(reports_write)
+    return WorkerProcess(launched.process, orders, lifeline=launched.lifeline, reports=reports_read)

@@ -19,6 +19,7 @@ from rookery.supervisor.banner import banner_lines
 from rookery.supervisor.binding import check_binding, open_socket
 from rookery.supervisor.chronicle import Chronicle
 from rookery.supervisor.crew import Crew
+from rookery.supervisor.launch import LaunchedWorker
 from rookery.supervisor.registry_sync import may_synchronise, synchronise_in_background
 from rookery.supervisor.run_folder import make_run_folder
 
@@ -26,12 +27,19 @@ TICK_SECONDS = 0.2
 SNAPSHOT_SECONDS = 1.0
 
 
-def serve(settings: Settings, services: tuple[str, ...], *, announce: Callable[[str], None]) -> None:
+def serve(
+    settings: Settings,
+    services: tuple[str, ...],
+    *,
+    announce: Callable[[str], None],
+    launched: LaunchedWorker | None = None,
+) -> None:
     """Serve until a signal ends it.
 
     SIGTERM or SIGINT: no new connections, open requests are answered, then this returns; a second one kills.
     SIGHUP: every worker is replaced by a fresh one while the port answers. `services` may be empty with
     `settings.package`. `announce` gets the lines that are meant for persons.
+    `launched` becomes the first worker; the caller discards it if this raises before it has orders.
 
     Raises:
         ServeError: the server cannot start; nothing is left running.
@@ -44,7 +52,7 @@ def serve(settings: Settings, services: tuple[str, ...], *, announce: Callable[[
         chronicle = Chronicle(settings, folder / "metrics")
         crew = Crew(settings, services, listener, folder / "metrics", tell=chronicle.tell, retire=chronicle.retire)
         with _signals() as wishes:
-            crew.start()
+            crew.start(launched)
             crew.watch(wishes.wake)
             _run(settings, services, crew, chronicle, wishes, announce)
             listener.close()
