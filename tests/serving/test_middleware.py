@@ -77,6 +77,16 @@ def test_metrics_add_up_what_all_workers_left(penguin_package: Path, tmp_path: P
     assert sample(text, "rookery_predictions_total", service="penguins", version="1") == 8
 
 
+def test_counts_that_were_shown_outlive_a_worker_that_is_killed_at_once(penguin_package: Path, tmp_path: Path) -> None:
+    from rookery.telemetry.snapshots import merge, read_snapshots
+
+    client, _ = serving(Settings(package=penguin_package), metrics_folder=tmp_path)
+    client.predict()
+    client.get("/metrics")
+    left = merge(*read_snapshots(tmp_path)).counters
+    assert left["rookery_predictions_total", ("penguins", "1")] == 1
+
+
 def test_an_unexpected_error_is_500_without_a_word_of_it(
     penguin_package: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

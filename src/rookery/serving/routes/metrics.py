@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from rookery.serving.site import Site
 from rookery.telemetry.accumulator import Snapshot
 from rookery.telemetry.exposition import CONTENT_TYPE, render
 from rookery.telemetry.process import machine_memory, resident_memory_mb
-from rookery.telemetry.snapshots import Retired, merge, read_snapshots
+from rookery.telemetry.snapshots import Retired, merge, read_snapshots, write_snapshot
 
 
 class Memory(msgspec.Struct):
@@ -36,6 +37,10 @@ class ShowMetrics:
         """Add this worker's present counts to what the others wrote last."""
         # The counts belong to the event loop's thread; files and text are made in another.
         snapshot = self._site.metrics.snapshot()
+        if self._site.metrics_folder is not None:
+            # What was shown must not be lost if this worker is killed before its next regular snapshot.
+            with contextlib.suppress(OSError):
+                write_snapshot(self._site.metrics_folder, snapshot)
         text = await asyncio.to_thread(_render, snapshot, self._site.metrics_folder)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
