@@ -116,6 +116,26 @@ def package_copy(penguins_package: Path, tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """The folder of real photographs: dog.jpg, cat.jpg and kitten.png."""
+    return _given("ROOKERY_TEST_PICTURES")
+
+
+@pytest.fixture(scope="session")
+def mobilenet() -> Path:
+    """A MobileNetV2 trained on ImageNet: float32 `input` [N, 3, 224, 224] normalised RGB, `output` [N, 1000] logits."""
+    return _given("ROOKERY_TEST_MOBILENET")
+
+
+def _given(name: str) -> Path:
+    """Return the path that the environment names; a test that needs it is skipped where it is not set."""
+    value = os.environ.get(name, "")
+    if not value:
+        pytest.skip(f"{name} is not set")
+    return Path(value)
+
+
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[ServerProcess.Factory]:
     """Start `rookery serve …` processes on free ports; they are ended after the test."""

@@ -25,7 +25,8 @@ FOREIGN_NAMES = {"PORT", "LOG_LEVEL", "DEBUG", "MAX_WORKERS", "TIMEOUT", "MAX_ME
 
 def is_setting(name: str) -> bool:
     """Tell whether an environment variable would set something in a server."""
-    return name.startswith("ROOKERY_") or name in FOREIGN_NAMES
+    is_ours = name.startswith("ROOKERY_") and not name.startswith("ROOKERY_TEST_")
+    return is_ours or name in FOREIGN_NAMES
 
 
 def find_free_port() -> int:

@@ -17,10 +17,12 @@
     ├── RegistryError             the registry refused
     │   ├── VersionNotFound       no such service, version or alias
     │   └── RegistryUnavailable   the registry cannot be reached
+    ├── DownloadError             a file cannot be fetched, or is not the one that was promised
     ├── ServeError                a server cannot start
     └── RequestError              one call cannot be answered
         ├── MalformedRequest      the body is no JSON, or no request at all
         ├── InvalidInput          the input breaks its schema or a rule
+        ├── InvalidPicture        a picture that cannot be read, or is none
         ├── PayloadTooLarge       more bytes or rows than the limits allow
         ├── UnsupportedMedia      a content type or encoding that is not read
         ├── NotReady              no version of the model is loaded
@@ -109,6 +111,10 @@ class RegistryUnavailable(RegistryError):
     """The registry cannot be reached or does not answer sensibly."""
 
 
+class DownloadError(RookeryError):
+    """A file cannot be fetched, or is not the one that was promised."""
+
+
 class ServeError(RookeryError):
     """A server cannot start as it was asked to."""
 
@@ -130,6 +136,10 @@ class InvalidInput(RequestError):
     def __init__(self, message: str, details: Sequence[dict[str, Any]]) -> None:
         super().__init__(message)
         self.details = list(details)
+
+
+class InvalidPicture(RequestError):
+    """A picture is missing, damaged, of another format than the service reads, or of more pixels than it allows."""
 
 
 class PayloadTooLarge(RequestError):

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from rookery.errors import (
     DataError,
     DefinitionError,
+    DownloadError,
     GateError,
     PackageError,
     RegistryError,
@@ -37,6 +38,7 @@ EXIT_CODES: Mapping[type[RookeryError], int] = {
     VersionNotFound: 10,
     ServeError: 11,
     RequestError: 12,
+    DownloadError: 13,
 }
 """The exit code of every error; 2 is a wrong command line, 70 a fault of Rookery itself, 130 Ctrl-C."""
 

@@ -12,6 +12,7 @@ from rookery.errors import (
     DeadlineExceeded,
     InferenceFailed,
     InvalidInput,
+    InvalidPicture,
     MalformedRequest,
     NotReady,
     Overloaded,
@@ -22,6 +23,7 @@ from rookery.errors import (
 
 STATUS_OF: Mapping[type[RequestError], int] = {
     MalformedRequest: 400,
+    InvalidPicture: 400,
     PayloadTooLarge: 413,
     UnsupportedMedia: 415,
     InvalidInput: 422,
