@@ -15,7 +15,7 @@ import rookery
 from rookery import errors
 
 VOCABULARY = {
-    *("Service", "Classification", "Regression", "Dataset", "Prediction"),
+    *("Service", "Classification", "Regression", "Dataset", "Prediction", "Pretrained"),
     *("Gate", "Limits", "Rollout", "Cache"),
     *("Rule", "Expression", "col", "log", "log1p", "exp", "sqrt", "minimum", "maximum", "distance_km", "inside"),
     "__version__",

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rookery.service.definition import Service
     from rookery.service.policies import Cache, Gate, Limits, Rollout
     from rookery.service.prediction import Prediction
+    from rookery.service.pretrained import Pretrained
     from rookery.service.task import Classification, Regression
 
 __version__ = "0.1.0"
@@ -63,6 +64,7 @@ __all__ = [
     "PackageError",
     "ParityError",
     "Prediction",
+    "Pretrained",
     "RegistryError",
     "Regression",
     "RequestError",
@@ -102,6 +104,7 @@ _MODULE_OF = {
     "PackageError": "rookery.errors",
     "ParityError": "rookery.errors",
     "Prediction": "rookery.service.prediction",
+    "Pretrained": "rookery.service.pretrained",
     "RegistryError": "rookery.errors",
     "Regression": "rookery.service.task",
     "RequestError": "rookery.errors",
