@@ -41,6 +41,7 @@ TEXT = Form(r"[^\0]*", "a text")
 URL = Form(r"https?://\S+", "an http:// or https:// URL")
 HOST = Form(r"[A-Za-z0-9.:_-]+", "a host name or an IP address")
 NAME = Form(r"[A-Za-z0-9_.-]{1,64}", "a word of at most 64 letters, digits, dots and dashes")
+REDIS_URL = Form(r"(rediss?|unix)://\S+", "a redis://, rediss:// or unix:// URL")
 URL_PATH = Form(r"(/[A-Za-z0-9._~-]+)+", "a path like /models")
 
 
@@ -104,6 +105,13 @@ class Settings:
     start_timeout: float = setting(60.0, "Longest time for a worker to load its models", minimum=1, maximum=3600)
     max_memory_mb: float | None = setting(
         None, "A worker above this memory is replaced gracefully; empty: no limit", minimum=64, also="MAX_MEMORY"
+    )
+
+    redis_url: str | None = setting(
+        None, "Redis that shares cached answers; empty: each worker keeps its own", form=REDIS_URL, secret=True
+    )
+    redis_timeout: float = setting(
+        0.05, "Longest time that one look-up in Redis may add to an answer", minimum=0.001, maximum=1
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = setting(

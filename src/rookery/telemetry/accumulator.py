@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from rookery.telemetry.metrics import (
+    BATCH_ROWS,
     CPU_PERCENT,
     ERRORS,
     MEMORY_MB,
@@ -23,6 +24,7 @@ from rookery.telemetry.metrics import (
     REQUEST_DURATION,
     REQUEST_RATE,
     REQUESTS,
+    ROWS,
     SECONDS,
     Metric,
 )
@@ -58,6 +60,8 @@ class SeriesHandle:
     """
 
     __slots__ = (
+        "_batch_counts",
+        "_batch_rows",
         "_request_counts",
         "_request_seconds",
         "_rows",
@@ -77,6 +81,8 @@ class SeriesHandle:
         self._request_seconds = 0.0
         self._run_counts = [0] * (len(SECONDS) + 1)
         self._run_seconds = 0.0
+        self._batch_counts = [0] * (len(ROWS) + 1)
+        self._batch_rows = 0
 
     def observe(self, status: int, seconds: float, rows: int = 0) -> None:
         """Count one answered request: its HTTP status, how long it took, and how many rows it got predicted."""
@@ -96,10 +102,13 @@ class SeriesHandle:
         self._request_seconds += sum(seconds)
         self._rows += rows
 
-    def observe_run(self, seconds: float, calls: int) -> None:
-        """Count one run of the model, of `seconds`, in which `calls` requests took part."""
+    def observe_run(self, seconds: float, calls: int, rows: int = 0) -> None:
+        """Count one run of the model, of `seconds`, in which `calls` requests took part with `rows` rows together."""
         self._run_counts[bisect_left(SECONDS, seconds)] += calls
         self._run_seconds += seconds * calls
+        if rows:
+            self._batch_counts[bisect_left(ROWS, rows)] += 1
+            self._batch_rows += rows
 
     @property
     def requests(self) -> int:
@@ -122,6 +131,8 @@ class SeriesHandle:
             yield REQUEST_DURATION.name, labels, HistogramValue(list(self._request_counts), self._request_seconds)
         if any(self._run_counts):
             yield PREDICTION_DURATION.name, labels, HistogramValue(list(self._run_counts), self._run_seconds)
+        if self._batch_rows:
+            yield BATCH_ROWS.name, labels, HistogramValue(list(self._batch_counts), self._batch_rows)
 
 
 class WorkerMetrics:
@@ -138,6 +149,7 @@ class WorkerMetrics:
         self._counters: dict[tuple[str, Labels], float] = {}
         self._gauges: dict[tuple[str, Labels], float] = {}
         self._watched: dict[tuple[str, Labels], Callable[[], float]] = {}
+        self._watched_counters: dict[tuple[str, Labels], Callable[[], float]] = {}
         self._last_requests: dict[tuple[str, str], int] = {}
         self._last_clock = time.perf_counter()
         self._last_cpu = time.process_time()
@@ -154,6 +166,18 @@ class WorkerMetrics:
         """Add to a counter; for rare events, requests go through `series`."""
         key = self._key(metric, "counter", labels)
         self._counters[key] = self._counters.get(key, 0) + by
+
+    def watch_counter(self, metric: Metric, *labels: str, read: Callable[[], float]) -> None:
+        """Let a counter be read, by calling `read`, whenever a snapshot is taken.
+
+        What a former reader of the same counter last said is kept, so that the counter does not fall when a new one
+        begins at zero.
+        """
+        key = self._key(metric, "counter", labels)
+        former = self._watched_counters.get(key)
+        if former is not None:
+            self._counters[key] = self._counters.get(key, 0) + former()
+        self._watched_counters[key] = read
 
     def set_gauge(self, metric: Metric, *labels: str, value: float) -> None:
         """Set a gauge."""
@@ -173,6 +197,8 @@ class WorkerMetrics:
         """Return everything counted so far, as the snapshot file holds it."""
         self._measure()
         merged = dict(self._counters)
+        for key, read_counter in self._watched_counters.items():
+            merged[key] = merged.get(key, 0) + read_counter()
         for series in self._series.values():
             for name, labels, value in series.counters():
                 merged[name, labels] = merged.get((name, labels), 0) + value

@@ -1,0 +1,440 @@
+"""Redis slow, down, full or poisoned is a miss, within the time-out, and never an error or another's answer."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rookery.errors import SettingError
+from rookery.pipeline.cache.breaker import Breaker
+from rookery.pipeline.cache.entry import HEADER, Entry, encode_entry
+from rookery.pipeline.cache.redis_store import WAITING_BYTES, WAITING_ENTRIES, RedisStore
+from tests.pipeline.cache.conftest import Run
+from tests.pipeline.cache.servers import (
+    Behaviour,
+    drip,
+    flood,
+    half_close,
+    hang_up,
+    listening,
+    saying,
+    swallow,
+)
+
+TIMEOUT = 0.05
+PATIENCE = 10 * TIMEOUT
+"""What a look-up may take on a busy machine; the benchmarks measure it."""
+KEY = b"rookery:cache:1:test:00"
+ENTRY = Entry({"keypoints": b"[1,2]", "count": b"2"}, b"\0\0\x80?")
+KeyOf = Callable[[str], bytes]
+
+BAD_SERVERS: dict[str, Behaviour] = {
+    "black hole": swallow,
+    "hangs up": hang_up,
+    "half-closed": half_close,
+    "byte by byte": drip,
+    "four gigabytes": flood,
+    "a web server": saying(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+    "binary rubbish": saying(bytes(range(256)) * 50),
+    "not bytes": saying(b":7\r\n"),
+    "nothing": saying(b"$-1\r\n"),
+    "a list": saying(b"*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
+    "a list without end": saying(b"*2147483647\r\n"),
+    "lists in lists": saying(b"*1\r\n" * 10_000),
+    "push messages": saying(b">2\r\n+message\r\n+x\r\n" * 5_000),
+    "wrong password": saying(b"-WRONGPASS invalid username-password pair\r\n"),
+    "needs a password": saying(b"-NOAUTH Authentication required.\r\n"),
+    "no permission": saying(b"-NOPERM this user has no permissions\r\n"),
+    "moved": saying(b"-MOVED 3999 127.0.0.1:6381\r\n"),
+    "moved to rubbish": saying(b"-MOVED\r\n"),
+    "loading": saying(b"-LOADING Redis is loading the dataset in memory\r\n"),
+    "an error without text": saying(b"-\r\n"),
+}
+
+
+@asynccontextmanager
+async def opened(url: str, **options: Any) -> Any:
+    store = RedisStore(url, **{"ttl_seconds": 60, "timeout": TIMEOUT, **options})
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.005)
+
+
+async def timed(call: Awaitable[object]) -> float:
+    begin = time.perf_counter()
+    assert await call is None
+    return time.perf_counter() - begin
+
+
+@pytest.mark.parametrize("name", BAD_SERVERS)
+def test_what_is_no_well_redis_is_a_counted_miss_in_time_and_then_left_alone(name: str, run: Run) -> None:
+    async def scenario() -> None:
+        async with listening(BAD_SERVERS[name]) as url, opened(url, breaker=Breaker(failures=3, pause=600)) as store:
+            await store.put(KEY, ENTRY)
+            for _ in range(3):
+                assert await timed(store.get(KEY)) < PATIENCE
+            await until(lambda: not store.up)
+            assert store.counts.errors >= 3
+            errors = store.counts.errors
+            begin = time.perf_counter()
+            for _ in range(1_000):
+                assert await store.get(KEY) is None
+                await store.put(KEY, ENTRY)
+            assert time.perf_counter() - begin < 1
+            assert store.counts.errors == errors
+
+    run(scenario())
+
+
+def test_a_port_that_refuses_is_a_miss_and_opens_the_breaker(run: Run, free_port: int) -> None:
+    async def scenario() -> None:
+        async with opened(f"redis://127.0.0.1:{free_port}/0") as store:
+            assert max([await timed(store.get(KEY)) for _ in range(5)]) < PATIENCE
+            assert not store.up
+            assert store.counts.errors == 5
+
+    run(scenario())
+
+
+def test_a_name_that_nobody_has_and_a_missing_socket_are_misses(run: Run) -> None:
+    async def scenario() -> None:
+        for url in ("redis://no-such-host.invalid:6379/0", "unix:///no/such/socket"):
+            async with opened(url) as store:
+                assert await timed(store.get(KEY)) < PATIENCE
+                assert store.counts.errors == 1
+
+    run(scenario())
+
+
+def test_waiting_for_a_connection_is_part_of_the_time_out(run: Run) -> None:
+    """Fifty look-ups share two connections that never answer: none waits for those before it."""
+
+    async def scenario() -> None:
+        async with (
+            listening(swallow) as url,
+            opened(url, connections=2, breaker=Breaker(failures=1_000)) as store,
+        ):
+            spans = await asyncio.gather(*(timed(store.get(KEY)) for _ in range(50)))
+            assert max(spans) < PATIENCE
+            assert store.counts.errors == 50
+
+    run(scenario())
+
+
+def test_a_redis_that_comes_back_is_found_by_one_probe(run: Run, free_port: int) -> None:
+    now = [0.0]
+    breaker = Breaker(failures=2, pause=1.0, clock=lambda: now[0], chance=lambda: 0.0)
+    asked = 0
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        while await reader.read(65_536):
+            asked += 1
+            await asyncio.sleep(0.01)
+            writer.write(b"$0\r\n\r\n")
+
+    async def scenario() -> None:
+        async with opened(f"redis://127.0.0.1:{free_port}/0", breaker=breaker) as store:
+            await store.get(KEY)
+            await store.get(KEY)
+            assert not store.up
+            server = await asyncio.start_server(count, "127.0.0.1", free_port)
+            await asyncio.gather(*(store.get(KEY) for _ in range(20)))
+            assert asked == 0
+            now[0] = 1.0
+            await asyncio.gather(*(store.get(KEY) for _ in range(20)))
+            assert asked == 1
+            assert store.up
+            server.close()
+
+    run(scenario())
+
+
+def test_a_caller_that_gives_up_is_cancelled_and_leaves_nothing_behind(run: Run) -> None:
+    """As many cancelled look-ups as there are connections, several times over: the next still gets one."""
+
+    async def echo_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            await asyncio.sleep(0.02)
+            writer.write(b"$0\r\n\r\n")
+
+    async def scenario() -> None:
+        async with (
+            listening(echo_nothing) as url,
+            opened(url, timeout=5, connections=2, breaker=Breaker(failures=1)) as store,
+        ):
+            for pause in (0, 0.001, 0.005, 0.01, 0.02):
+                tasks = [asyncio.create_task(store.get(KEY)) for _ in range(6)]
+                await asyncio.sleep(pause)
+                for task in tasks:
+                    task.cancel()
+                results = await asyncio.gather(*tasks, return_exceptions=True)
+                assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
+            assert await store.get(KEY) is None
+            assert store.counts.errors == 0
+            assert store.up
+
+    run(scenario())
+
+
+def test_what_waits_to_be_written_is_bounded_in_number_and_bytes_and_goes_with_the_store(run: Run) -> None:
+    async def scenario() -> None:
+        async with listening(swallow) as url, opened(url, timeout=5) as store:
+            begin = time.perf_counter()
+            for _ in range(10 * WAITING_ENTRIES):
+                await store.put(KEY, ENTRY)
+            assert time.perf_counter() - begin < 1
+            assert len(store._waiting) == WAITING_ENTRIES
+            await asyncio.sleep(0.05)
+            big = Entry({"a": b"1" * 500_000})
+            async with opened(url, timeout=5) as other:
+                for _ in range(WAITING_ENTRIES):
+                    await other.put(KEY, big)
+                assert 0 < other._waiting_bytes <= WAITING_BYTES
+                assert await timed(other.close()) < 1
+            assert await timed(store.close()) < 1
+            tasks = [task for task in asyncio.all_tasks() if "_write" in repr(task.get_coro())]
+            assert tasks == []
+            await store.put(KEY, ENTRY)
+            assert await store.get(KEY) is None
+            assert store.counts.errors == 0
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:geheim@host:port/0", "redis://:geheim@host/0?geheim=1", "http://:geheim@host/", "redis://[geheim"]
+)
+def test_a_url_that_cannot_be_used_is_said_at_start_without_its_password(url: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        RedisStore(url, ttl_seconds=1)
+    assert "geheim" not in str(caught.value)
+
+
+def test_settings_in_the_url_do_not_undo_the_stores_own(run: Run) -> None:
+    """Nobody gets retries, endless time-outs or texts instead of bytes through a URL."""
+
+    async def scenario() -> None:
+        more = "?socket_timeout=100&socket_connect_timeout=100&retry_on_timeout=yes&decode_responses=yes&protocol=3"
+        async with listening(swallow) as url, opened(url + more + "&max_connections=3") as store:
+            assert await timed(store.get(KEY)) < PATIENCE
+
+    run(scenario())
+
+
+# From here on with a real Redis.
+
+
+def test_what_one_store_puts_another_gets_until_it_expires(run: Run, redis_url: str, redis: Any, key_of: KeyOf) -> None:
+    async def scenario() -> None:
+        key = key_of("a")
+        async with opened(redis_url, ttl_seconds=0.5) as one, opened(redis_url) as other:
+            assert await other.get(key) is None
+            await one.put(key, ENTRY)
+            await until(lambda: redis.exists(key))
+            assert 0 < redis.pttl(key) <= 500
+            assert await other.get(key) == ENTRY
+            await until(lambda: not redis.exists(key))
+            assert await other.get(key) is None
+            assert one.counts.errors == other.counts.errors == 0
+
+    run(scenario())
+
+
+def test_many_look_ups_at_once_each_get_their_own(run: Run, redis_url: str, redis: Any, key_of: KeyOf) -> None:
+    async def scenario() -> None:
+        entries = {key_of(str(number)): Entry({"n": b"%d" % number}) for number in range(200)}
+        redis.mset({key: encode_entry(key, entry) for key, entry in entries.items()})
+        async with opened(redis_url, timeout=5) as store:
+            found = await asyncio.gather(*(store.get(key) for key in entries))
+            assert found == list(entries.values())
+
+    run(scenario())
+
+
+def test_answers_are_not_swapped_by_time_outs_in_between(run: Run, redis_url: str, redis: Any, key_of: KeyOf) -> None:
+    """With a time-out about as long as Redis takes, a look-up gives its own entry or nothing."""
+
+    async def scenario() -> None:
+        entries = {key_of(str(number)): Entry({"n": b"%d" % number + b" " * 50_000}) for number in range(50)}
+        redis.mset({key: encode_entry(key, entry) for key, entry in entries.items()})
+        async with opened(redis_url, timeout=0.004, breaker=Breaker(failures=10**6)) as store:
+            for _ in range(10):
+                for entry, found in zip(
+                    entries.values(), await asyncio.gather(*(store.get(key) for key in entries)), strict=True
+                ):
+                    assert found is None or found == entry
+
+    run(scenario())
+
+
+def test_poisoned_values_of_every_type_are_misses_and_can_be_overwritten(
+    run: Run, redis_url: str, redis: Any, key_of: KeyOf
+) -> None:
+    key = key_of("poisoned")
+    good = encode_entry(key, ENTRY) or b""
+    poisons: dict[str, Callable[[], object]] = {
+        "list": lambda: redis.rpush(key, good),
+        "hash": lambda: redis.hset(key, "a", good),
+        "set": lambda: redis.sadd(key, good),
+        "sorted set": lambda: redis.zadd(key, {good: 1}),
+        "stream": lambda: redis.xadd(key, {"a": good}),
+        "number": lambda: redis.set(key, 7),
+        "pickle": lambda: redis.set(key, pickle.dumps(ENTRY.parts)),
+        "header": lambda: redis.set(key, HEADER),
+        "half": lambda: redis.set(key, good[: len(good) // 2]),
+        "more": lambda: redis.set(key, good + b"\0"),
+        "another key's": lambda: redis.set(key, encode_entry(key_of("other"), ENTRY) or b""),
+    }
+
+    async def scenario() -> None:
+        async with opened(redis_url, timeout=5, breaker=Breaker(failures=1)) as store:
+            for number, (name, poison) in enumerate(poisons.items(), 1):
+                redis.delete(key)
+                poison()
+                assert await store.get(key) is None, name
+                assert store.counts.errors == number, name
+                assert store.up, name
+                await store.put(key, ENTRY)
+                await until(lambda: redis.type(key) == b"string" and redis.get(key) == good)
+                assert await store.get(key) == ENTRY, name
+
+    run(scenario())
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(min_size=1, max_size=2_000))
+def test_random_bytes_in_redis_are_misses(redis_url: str, redis: Any, key_of: KeyOf, rubbish: bytes) -> None:
+    key = key_of("random")
+    redis.set(key, rubbish)
+
+    async def scenario() -> None:
+        async with opened(redis_url, timeout=5) as store:
+            assert await store.get(key) is None
+            assert store.counts.errors == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_giant_value_is_not_loaded(run: Run, redis_url: str, redis: Any, key_of: KeyOf) -> None:
+    """Of a value of 60 MB, no more crosses the wire than the store's limit and a byte."""
+
+    async def scenario() -> None:
+        key = key_of("giant")
+        redis.setrange(key, 60_000_000, b"x")
+        name = f"giant-{uuid.uuid4().hex}"
+        async with opened(f"{redis_url}?client_name={name}", timeout=5, max_value_bytes=1_000) as store:
+            received = 0
+            feed = asyncio.StreamReader.feed_data
+
+            def count(reader: asyncio.StreamReader, data: bytes) -> None:
+                nonlocal received
+                received += len(data)
+                feed(reader, data)
+
+            asyncio.StreamReader.feed_data = count  # type: ignore[method-assign, assignment]
+            try:
+                assert await store.get(key) is None
+            finally:
+                asyncio.StreamReader.feed_data = feed  # type: ignore[method-assign]
+            assert 1_000 < received < 2_000
+            assert store.counts.errors == 1
+            assert store.up
+
+    run(scenario())
+
+
+def test_an_entry_that_is_too_large_is_not_sent(run: Run, redis_url: str, redis: Any, key_of: KeyOf) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url, max_value_bytes=1_000) as store:
+            await store.put(key_of("large"), Entry({"a": b"1" * 1_001}))
+            await store.put(key_of("small"), Entry({"a": b"1"}))
+            await until(lambda: redis.exists(key_of("small")))
+            assert not redis.exists(key_of("large"))
+            assert store.counts.errors == 0
+
+    run(scenario())
+
+
+def test_a_connection_that_redis_ends_is_replaced_without_an_error(
+    run: Run, redis_url: str, redis: Any, key_of: KeyOf
+) -> None:
+    name = f"killed-{uuid.uuid4().hex}"
+
+    async def scenario() -> None:
+        key = key_of("a")
+        redis.set(key, encode_entry(key, ENTRY) or b"")
+        async with opened(f"{redis_url}?client_name={name}", timeout=5) as store:
+            assert await store.get(key) == ENTRY
+            (client,) = [client for client in redis.client_list() if client["name"] == name]
+            redis.client_kill_filter(_id=client["id"])
+            await asyncio.sleep(0.05)
+            assert await store.get(key) == ENTRY
+            assert store.counts.errors == 0
+
+    run(scenario())
+
+
+def test_connections_killed_under_load_cost_misses_and_nothing_else(
+    run: Run, redis_url: str, redis: Any, key_of: KeyOf
+) -> None:
+    name = f"killed-{uuid.uuid4().hex}"
+
+    async def scenario() -> None:
+        entries = {key_of(str(number)): Entry({"n": b"%d" % number}) for number in range(50)}
+        redis.mset({key: encode_entry(key, entry) for key, entry in entries.items()})
+
+        def kill_all() -> None:
+            for client in redis.client_list():
+                if client["name"] == name:
+                    redis.client_kill_filter(_id=client["id"])
+
+        async with opened(f"{redis_url}?client_name={name}", timeout=5, breaker=Breaker(failures=10**6)) as store:
+            for _ in range(10):
+                looking = asyncio.gather(*(store.get(key) for key in entries))
+                await asyncio.get_running_loop().run_in_executor(None, kill_all)
+                for entry, found in zip(entries.values(), await looking, strict=True):
+                    assert found is None or found == entry
+            assert await asyncio.gather(*(store.get(key) for key in entries)) == list(entries.values())
+
+    run(scenario())
+
+
+def test_a_wrong_password_is_a_miss(run: Run, redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url.replace("redis://", "redis://nobody:wrong@")) as store:
+            assert await store.get(KEY) is None
+            assert store.counts.errors == 1
+
+    run(scenario())
+
+
+def test_the_number_of_connections_is_bounded(run: Run, redis_url: str, redis: Any, key_of: KeyOf) -> None:
+    name = f"bounded-{uuid.uuid4().hex}"
+
+    async def scenario() -> None:
+        async with opened(f"{redis_url}?client_name={name}", timeout=5, connections=3) as store:
+            for _ in range(5):
+                await asyncio.gather(*(store.get(key_of("a")) for _ in range(100)))
+            assert sum(client["name"] == name for client in redis.client_list()) <= 3
+        await asyncio.sleep(0.05)
+        assert not any(client["name"] == name for client in redis.client_list())
+
+    run(scenario())
