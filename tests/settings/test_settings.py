@@ -93,6 +93,10 @@ def test_an_empty_value_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("log_level", "loud"),
         ("tracking_uri", "sqlite:///x.db"),
         ("environment", "two words"),
+        ("redis_url", "http://cache.example:6379"),
+        ("redis_url", "redis://"),
+        ("redis_timeout", "0"),
+        ("redis_timeout", "2"),
         ("host", "a b"),
         ("root_path", "models/"),
     ],
@@ -153,6 +157,8 @@ def test_settings_survive_the_way_to_a_worker_unchanged() -> None:
         allowed_hosts="a.example, b.example",
         tracking_uri="https://u:p@h/x",
         root_path="/m",
+        redis_url="unix:///run/redis.sock?db=1",
+        redis_timeout=0.02,
     )
     assert changed.allowed_hosts == ("a.example", "b.example")
     assert settings_from_json(settings_to_json(changed)) == changed
@@ -163,6 +169,12 @@ def test_credentials_are_masked_in_what_debug_shows_and_in_errors(monkeypatch: p
     shown = masked_settings(load_settings(tracking_uri="https://user:geheim@mlflow.example/x?token=geheim"))
     assert shown["tracking_uri"] == "https://***@mlflow.example/x?***"
     assert set(shown) == set(FACTS)
+    for url, masked in {
+        "redis://:geheim@cache.example:6380/1?password=geheim": "redis://***@cache.example:6380/1?***",
+        "rediss://cache.example": "rediss://cache.example",
+        "unix:///run/redis.sock?password=geheim": "***",
+    }.items():
+        assert masked_settings(load_settings(redis_url=url))["redis_url"] == masked
     monkeypatch.setenv("ROOKERY_TRACKING_URI", "ftp://user:geheim@mlflow.example")
     with pytest.raises(SettingError) as caught:
         load_settings()

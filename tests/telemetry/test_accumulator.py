@@ -5,6 +5,8 @@ import pytest
 
 from rookery.telemetry.accumulator import HistogramValue, SeriesHandle, Snapshot, WorkerMetrics
 from rookery.telemetry.metrics import (
+    BATCH_ROWS,
+    CACHE_ERRORS,
     ERRORS,
     IN_FLIGHT,
     METRICS,
@@ -13,6 +15,7 @@ from rookery.telemetry.metrics import (
     PREDICTIONS,
     REQUEST_DURATION,
     REQUESTS,
+    ROWS,
     SECONDS,
     WORKER_RESTARTS,
     Metric,
@@ -69,6 +72,36 @@ def test_a_run_of_the_model_counts_once_for_every_call_in_it() -> None:
     assert sum(histogram.counts) == 4
     assert histogram.total == pytest.approx(0.008)
     assert (REQUEST_DURATION.name, ("s", "1")) not in _histograms(metrics.snapshot())
+
+
+def test_a_run_counts_its_rows_once_however_many_calls_share_them() -> None:
+    metrics = WorkerMetrics("w")
+    series = metrics.series("s", "1")
+    for rows in (1, 2, 3, ROWS[-1], ROWS[-1] + 1):
+        series.observe_run(0.002, calls=2, rows=rows)
+    series.observe_run(0.002, calls=2)
+    histogram = _histograms(metrics.snapshot())[BATCH_ROWS.name, ("s", "1")]
+    assert histogram.counts == [1, 1, 1, 0, 0, 0, 0, 1, 1]
+    assert histogram.total == 6 + 2 * ROWS[-1] + 1
+
+
+def test_counters_are_read_when_asked_for_and_added_to_what_was_counted() -> None:
+    metrics, errors = WorkerMetrics("w"), [3]
+    metrics.count(CACHE_ERRORS, "s")
+    metrics.watch_counter(CACHE_ERRORS, "s", read=lambda: errors[0])
+    metrics.watch_counter(CACHE_ERRORS, "other", read=lambda: 7)
+    errors[0] = 5
+    for _ in range(2):
+        counters = _counters(metrics.snapshot())
+        assert counters[CACHE_ERRORS.name, ("s",)] == 6
+        assert counters[CACHE_ERRORS.name, ("other",)] == 7
+
+
+def test_a_counter_does_not_fall_when_another_reader_begins_at_zero() -> None:
+    metrics = WorkerMetrics("w")
+    for count in (5, 2, 0):
+        metrics.watch_counter(CACHE_ERRORS, "s", read=lambda count=count: count)  # type: ignore[misc]
+    assert _counters(metrics.snapshot())[CACHE_ERRORS.name, ("s",)] == 7
 
 
 def test_a_series_is_always_the_same_one() -> None:

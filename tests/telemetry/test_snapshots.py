@@ -8,7 +8,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rookery.telemetry.accumulator import WorkerMetrics
 from rookery.telemetry.exposition import CONTENT_TYPE, render, render_all
-from rookery.telemetry.metrics import IN_FLIGHT, METRICS, MODEL_LOADED, REQUESTS, WORKER_RESTARTS
+from rookery.telemetry.metrics import (
+    BATCH_WAITING,
+    CACHE_BYTES,
+    CACHE_REQUESTS,
+    CACHE_UP,
+    IN_FLIGHT,
+    METRICS,
+    MODEL_LOADED,
+    REQUESTS,
+    WORKER_RESTARTS,
+)
 from rookery.telemetry.snapshots import (
     REMEMBERED_SOURCES,
     STALE_SECONDS,
@@ -137,3 +147,24 @@ def test_label_values_of_any_text_and_special_numbers_come_back_from_the_parser(
     assert samples[REQUESTS.name, (("service", evil), ("status", "200"), ("version", "\\n"))] == 1e21
     assert samples[IN_FLIGHT.name, (("service", evil),)] == float("inf")
     assert samples[IN_FLIGHT.name, (("service", "none"),)] == float("-inf")
+
+
+def test_caches_and_batches_of_all_workers_are_added_up_and_one_without_redis_shows(tmp_path: Path) -> None:
+    for number in range(3):
+        metrics = WorkerMetrics(f"w{number}")
+        metrics.watch_counter(CACHE_REQUESTS, "s", "hit", read=lambda: 10)
+        metrics.watch_gauge(CACHE_BYTES, "s", read=lambda: 1000)
+        metrics.watch_gauge(CACHE_UP, read=lambda down=number == 1: 0 if down else 1)  # type: ignore[misc]
+        metrics.watch_gauge(BATCH_WAITING, "s", read=lambda: 4)
+        metrics.series("s", "1").observe_run(0.1, calls=3, rows=3)
+        write_snapshot(tmp_path, metrics.snapshot())
+    retire_snapshot(tmp_path, "w2")
+    samples = _samples(render(merge(*read_snapshots(tmp_path))))
+    service = ("service", "s")
+    assert samples[CACHE_REQUESTS.name, (("result", "hit"), service)] == 30
+    assert samples[CACHE_BYTES.name, (service,)] == 2000
+    assert samples[CACHE_UP.name, ()] == 0
+    assert samples[BATCH_WAITING.name, (service,)] == 8
+    assert samples["rookery_batch_rows_bucket", (("le", "4.0"), service, ("version", "1"))] == 3
+    assert samples["rookery_batch_rows_bucket", (("le", "2.0"), service, ("version", "1"))] == 0
+    assert samples["rookery_batch_rows_sum", (service, ("version", "1"))] == 9

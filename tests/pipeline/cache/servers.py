@@ -10,7 +10,7 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 
 @asynccontextmanager
-async def listening(behaviour: Behaviour) -> AsyncIterator[str]:
+async def listening(behaviour: Behaviour, port: int = 0) -> AsyncIterator[str]:
     """Serve every connection with `behaviour`; yields the URL that a store is given."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -26,7 +26,7 @@ async def listening(behaviour: Behaviour) -> AsyncIterator[str]:
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
     try:
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
     finally:

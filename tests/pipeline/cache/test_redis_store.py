@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -155,14 +158,13 @@ def test_a_redis_that_comes_back_is_found_by_one_probe(run: Run, free_port: int)
             await store.get(KEY)
             await store.get(KEY)
             assert not store.up
-            server = await asyncio.start_server(count, "127.0.0.1", free_port)
-            await asyncio.gather(*(store.get(KEY) for _ in range(20)))
-            assert asked == 0
-            now[0] = 1.0
-            await asyncio.gather(*(store.get(KEY) for _ in range(20)))
-            assert asked == 1
-            assert store.up
-            server.close()
+            async with listening(count, free_port):
+                await asyncio.gather(*(store.get(KEY) for _ in range(20)))
+                assert asked == 0
+                now[0] = 1.0
+                await asyncio.gather(*(store.get(KEY) for _ in range(20)))
+                assert asked == 1
+                assert store.up
 
     run(scenario())
 
@@ -237,6 +239,118 @@ def test_settings_in_the_url_do_not_undo_the_stores_own(run: Run) -> None:
             assert await timed(store.get(KEY)) < PATIENCE
 
     run(scenario())
+
+
+def test_the_log_says_once_why_redis_is_left_alone_and_when_it_is_back(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    now, well = [0.0], False
+    breaker = Breaker(failures=2, pause=1.0, clock=lambda: now[0], chance=lambda: 0.0)
+
+    async def by_turns(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            writer.write(b"$0\r\n\r\n" if well else b"-NOAUTH Authentication required.\r\n")
+
+    async def scenario() -> None:
+        nonlocal well
+        async with listening(by_turns) as url, opened(url, breaker=breaker) as store:
+            for _ in range(10):
+                await store.get(KEY)
+            well, now[0] = True, 1.0
+            for _ in range(10):
+                await store.get(KEY)
+
+    with caplog.at_level(logging.INFO, logger="rookery.pipeline"):
+        run(scenario())
+    warned, informed = (record.getMessage() for record in caplog.records if record.name == "rookery.pipeline")
+    assert "left alone" in warned
+    assert "Authentication required" in warned
+    assert informed == "Redis answers again"
+
+
+def test_a_connection_that_falls_silent_after_an_answer_is_not_used_again(run: Run) -> None:
+    """The peer is gone and nothing says so: one look-up pays the time-out, the next has a new connection."""
+    served = 0
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        await reader.read(65_536)
+        served += 1
+        writer.write(b"$0\r\n\r\n")
+        await swallow(reader, writer)
+
+    async def scenario() -> None:
+        async with listening(once) as url, opened(url) as store:
+            for errors in (0, 1, 1, 2):
+                assert await timed(store.get(KEY)) < PATIENCE
+                assert store.counts.errors == errors
+            assert served == 2
+
+    run(scenario())
+
+
+def test_an_answer_that_comes_too_late_is_nobodys(run: Run) -> None:
+    """What the server says after the time-out, or unasked, does not answer the next look-up."""
+    value = encode_entry(KEY, ENTRY) or b""
+    reply = b"$%d\r\n%b\r\n" % (len(value), value)
+
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            await asyncio.sleep(2 * TIMEOUT)
+            writer.write(reply)
+
+    async def unasked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            writer.write(b"$0\r\n\r\n" + reply)
+
+    async def scenario() -> None:
+        for behaviour in (late, unasked):
+            async with listening(behaviour) as url, opened(url, breaker=Breaker(failures=100)) as store:
+                for _ in range(4):
+                    assert await store.get(KEY) is None
+                    await asyncio.sleep(TIMEOUT)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "refusal", ["OOM command not allowed when used memory > 'maxmemory'.", "READONLY You can't write", "NOPERM no"]
+)
+def test_a_redis_that_takes_nothing_more_is_still_asked(refusal: str, run: Run) -> None:
+    value = encode_entry(KEY, ENTRY) or b""
+
+    async def read_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while command := await reader.read(65_536):
+            answers = b"GETRANGE" in command
+            writer.write(b"$%d\r\n%b\r\n" % (len(value), value) if answers else b"-%b\r\n" % refusal.encode())
+
+    async def scenario() -> None:
+        async with listening(read_only) as url, opened(url, breaker=Breaker(failures=1)) as store:
+            await store.put(KEY, ENTRY)
+            await until(lambda: store.counts.errors == 1)
+            assert store.up
+            assert await store.get(KEY) == ENTRY
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("name", ["black hole", "a web server", "hangs up"])
+def test_a_server_that_speaks_no_tls_is_a_miss_in_time(name: str, run: Run) -> None:
+    async def scenario() -> None:
+        async with listening(BAD_SERVERS[name]) as url, opened(url.replace("redis:", "rediss:")) as store:
+            assert await timed(store.get(KEY)) < PATIENCE
+            assert store.counts.errors == 1
+
+    run(scenario())
+
+
+def test_redis_py_is_loaded_by_those_who_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing the store does not load it; opening one without it says what to install."""
+    script = "import sys, rookery.pipeline.cache.redis_store; sys.exit('redis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    monkeypatch.setitem(sys.modules, "redis.asyncio.connection", None)
+    with pytest.raises(SettingError, match=r"pip install 'rookery\[redis\]'"):
+        RedisStore("redis://localhost", ttl_seconds=1)
 
 
 # From here on with a real Redis.
@@ -424,6 +538,26 @@ def test_a_wrong_password_is_a_miss(run: Run, redis_url: str) -> None:
             assert store.counts.errors == 1
 
     run(scenario())
+
+
+def test_a_user_who_may_do_little_else_is_enough(run: Run, redis_url: str, redis: Any, key_of: KeyOf) -> None:
+    """The permissions that the settings' page names are all that is needed."""
+    name = f"test-{uuid.uuid4().hex}"
+    permissions = {"commands": ["+getrange", "+set"], "keys": ["rookery:cache:*"], "passwords": ["+secret"]}
+    redis.acl_setuser(name, enabled=True, **permissions)
+
+    async def scenario() -> None:
+        url = redis_url.replace("redis://", f"redis://{name}:secret@")
+        async with opened(url, timeout=5) as store:
+            await store.put(key_of("a"), ENTRY)
+            await until(lambda: redis.exists(key_of("a")))
+            assert await store.get(key_of("a")) == ENTRY
+            assert store.counts.errors == 0
+
+    try:
+        run(scenario())
+    finally:
+        redis.acl_deluser(name)
 
 
 def test_the_number_of_connections_is_bounded(run: Run, redis_url: str, redis: Any, key_of: KeyOf) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 
 from rookery.pipeline.cache.breaker import Breaker
 from rookery.pipeline.cache.entry import MAX_VALUE_BYTES, Entry, decode_entry, encode_entry
 from rookery.pipeline.cache.redis_connections import CONNECTIONS, RedisConnections
 from rookery.pipeline.cache.store import CacheCounts
+
+logger = logging.getLogger("rookery.pipeline")
 
 WAITING_ENTRIES = 64
 WAITING_BYTES = 8_000_000
@@ -69,17 +72,16 @@ class RedisStore:
             # One byte more than allowed, to tell a value that is too large from one that just fits.
             value = await self._connections.ask("GETRANGE", key, 0, self._limit)
         except Exception as error:
-            self.counts.errors += 1
             if str(error).startswith("WRONGTYPE"):
-                self._breaker.succeeded()  # one poisoned key; Redis itself is well
+                self.counts.errors += 1
+                self._succeeded()  # one poisoned key; Redis itself is well
             else:
-                self._breaker.failed()
+                self._failed(f"{type(error).__name__}: {error}")
             return None
         if not isinstance(value, bytes):
-            self.counts.errors += 1
-            self._breaker.failed()
+            self._failed("a look-up was not answered with a value")
             return None
-        self._breaker.succeeded()
+        self._succeeded()
         if not value:
             return None
         entry = decode_entry(key, value, limit=self._limit)
@@ -119,12 +121,27 @@ class RedisStore:
 
     async def _set(self, key: bytes, value: bytes) -> None:
         try:
-            await self._connections.ask("SET", key, value, "PX", self._ttl_ms)
+            reply = await self._connections.ask("SET", key, value, "PX", self._ttl_ms)
         except self._connections.refusal:
             # Full, a replica, or no permission to write: look-ups may work all the same.
             self.counts.errors += 1
-        except Exception:
-            self.counts.errors += 1
-            self._breaker.failed()
+        except Exception as error:
+            self._failed(f"{type(error).__name__}: {error}")
         else:
-            self._breaker.succeeded()
+            if reply == b"OK":
+                self._succeeded()
+            else:
+                self._failed("a value was not answered with OK")
+
+    def _failed(self, reason: str) -> None:
+        self.counts.errors += 1
+        was_up = self._breaker.closed
+        self._breaker.failed()
+        if was_up and not self._breaker.closed:
+            logger.warning("Redis is left alone until it answers again: %s", reason[:200])
+
+    def _succeeded(self) -> None:
+        was_up = self._breaker.closed
+        self._breaker.succeeded()
+        if not was_up:
+            logger.info("Redis answers again")
