@@ -16,6 +16,10 @@ READABLE = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP", "TIFF": "TIFF"}
 
 LARGEST_SIDE = 8_192
 """Pixels of the longest side that a picture may be fitted to: a model's input is smaller by far."""
+LARGEST_TRACE = 128
+"""The same for `trace`, which works on a grid of many points per pixel."""
+MOST_PIXELS = 2**30 // 12
+"""The most that `max_pixels` may be: beyond, decoders refuse or warn by themselves. A third of a gigabyte in RGB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +121,9 @@ def _find_number_fault(image: Image) -> tuple[str, str] | None:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             return f"{name}={value!r:.50} is no whole number above 0", f"Give {name} in pixels"
-        if name != "max_pixels" and value > LARGEST_SIDE:
-            return f"{name}={value} is above {LARGEST_SIDE} pixels", "Leave the size out to take pictures as they are"
+        most = MOST_PIXELS if name == "max_pixels" else LARGEST_TRACE if image.fit == "trace" else LARGEST_SIDE
+        if value > most:
+            return f"{name}={value:,} is above {most:,}", f"Give {most} at most"
     return None
 
 
