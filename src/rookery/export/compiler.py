@@ -1,4 +1,4 @@
-"""Expressions, compiled into ONNX nodes over float64 tensors of shape [N, 1]."""
+"""Expressions, compiled into ONNX nodes over tensors of shape [N, 1]."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from rookery.export.families import EXACT
+from rookery.export.families import COMPARISONS, EXACT
 from rookery.export.graph import BOOL, DOUBLE, FLOAT, GraphBuilder
 from rookery.fields.expression import EARTH_RADIUS_KM, Expression
 
@@ -30,11 +30,15 @@ UNARY = {"negative": "Neg", "absolute": "Abs", "log": "Log", "exp": "Exp", "sqrt
 
 @dataclass(slots=True)
 class DerivedCompiler:
-    """Writes expressions into a builder; each becomes a float64 or boolean tensor of shape [N, 1]."""
+    """Writes expressions into a builder; each becomes a float64 or boolean tensor of shape [N, 1].
+
+    With `element` FLOAT it computes in float32 throughout, which is for expressions that `is_one_step` tells of.
+    """
 
     builder: GraphBuilder
-    tensors: dict[str, str] = field(default_factory=dict)
+    tensors: dict[str, str]
     """The tensor of every column and derived feature by its name."""
+    element: int = DOUBLE
     points: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
     """The fixed points that distances are asked to, by the columns of latitude and longitude."""
     distances: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -50,24 +54,25 @@ class DerivedCompiler:
             self.collect_points(operand)
 
     def constant(self, value: npt.ArrayLike) -> str:
-        """Return a float64 constant."""
-        return self.builder.constant(value, np.float64)
+        """Return a constant of the computation's type."""
+        return self.builder.constant(value, np.float64 if self.element == DOUBLE else np.float32)
 
     def number(self, expression: Expression) -> str:
-        """Compile to a float64 tensor; a truth becomes 0 or 1."""
+        """Compile to a tensor of numbers; a truth becomes 0 or 1."""
         tensor = self._compile(expression)
         is_truth = expression.is_logical and bool(expression.column_names())
-        return self.builder.add("Cast", tensor, to=DOUBLE) if is_truth else tensor
+        return self.builder.add("Cast", tensor, to=self.element) if is_truth else tensor
 
     def numbers(self, expressions: Sequence[Expression]) -> str:
-        """Compile a family (see `families`) to one float64 tensor [N, expressions]."""
+        """Compile a family (see `families`) to one tensor of numbers [N, expressions]."""
         first = expressions[0]
         if not first.column_names():
             return self.constant(np.asarray([[expression.evaluate({}) for expression in expressions]], np.float32))
         if first.operator not in EXACT:
             return self.number(first)  # the same in all of them
         parts = zip(*(expression.operands for expression in expressions), strict=True)
-        return self.builder.add((BINARY | UNARY)[first.operator], *(self.numbers(part) for part in parts))
+        result = self.builder.add((BINARY | UNARY)[first.operator], *(self.numbers(part) for part in parts))
+        return self.builder.add("Cast", result, to=self.element) if first.operator in COMPARISONS else result
 
     def truth(self, expression: Expression) -> str:
         """Compile to a boolean tensor; a number is true unless it is zero."""

@@ -1,6 +1,7 @@
 """Derived features: declared expressions, compiled into the graph that training and serving both run.
 
-Columns and constants are float32; what is computed from them is computed in float64 and rounded once to float32.
+Columns and constants are float32; what is computed from them is computed in float64 and rounded once to float32
+(or, where that gives the same bits, in float32).
 In float32 alone a sine or a logarithm may differ by one step between a batch (vector instructions) and a single
 row (scalar ones), and that step carries rows across tree thresholds, which often are data values.
 A truth is 0 or 1. A comparison with a missing value is false, as in numpy; arithmetic with one is missing.
@@ -12,14 +13,16 @@ side never sends out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
 from rookery.errors import DataError, DefinitionError
 from rookery.export.compiler import DerivedCompiler
-from rookery.export.families import group_families
+from rookery.export.families import group_families, is_one_step
 from rookery.export.graph import COLUMNS, DOUBLE, FEATURES, FLOAT, GraphBuilder
+from rookery.export.intervals import safe_features
 from rookery.export.runner import GraphRunner, Matrix
 from rookery.fields.columns import Column
 from rookery.fields.expression import Expression
@@ -36,51 +39,79 @@ def write_derived(builder: GraphBuilder, columns: Sequence[Column], derived: Map
     """
     if not derived:
         return COLUMNS
-    compiler = DerivedCompiler(builder)
-    wide = builder.add("Cast", COLUMNS, to=DOUBLE)
     used = set().union(*(expression.column_names() for expression in derived.values()))
-    for position, column in enumerate(columns):
-        if column.name in used:
-            compiler.tensors[column.name] = builder.add("Gather", wide, builder.constant([position], np.int64), axis=1)
+    wide = DerivedCompiler(builder, _split_columns(builder, builder.add("Cast", COLUMNS, to=DOUBLE), columns, used))
     for expression in derived.values():
-        compiler.collect_points(expression)
-    together = _write_features(compiler, derived, {column.name for column in columns})
-    return builder.add("Concat", COLUMNS, builder.add("Cast", together, to=FLOAT), output=FEATURES, axis=1)
+        wide.collect_points(expression)
+    narrow = DerivedCompiler(builder, _split_columns(builder, COLUMNS, columns, used), element=FLOAT)
+    features = _write_features(wide, narrow, derived, {column.name for column in columns})
+    return builder.add("Concat", COLUMNS, *features, output=FEATURES, axis=1)
 
 
-def _write_features(compiler: DerivedCompiler, derived: Mapping[str, Expression], columns: Set[str]) -> str:
-    """Write every derived feature and return the tensor that holds them in their order, float64 [N, derived]."""
+def _split_columns(builder: GraphBuilder, source: str, columns: Sequence[Column], used: Set[str]) -> dict[str, str]:
+    """Return the tensor [N, 1] of every used column of `source` by its name."""
+    return {
+        column.name: builder.add("Gather", source, builder.constant([position], np.int64), axis=1)
+        for position, column in enumerate(columns)
+        if column.name in used
+    }
+
+
+def _write_features(
+    wide: DerivedCompiler, narrow: DerivedCompiler, derived: Mapping[str, Expression], columns: Set[str]
+) -> list[str]:
+    """Write every derived feature; returns float32 tensors that side by side hold them in their order.
+
+    `wide` computes in float64. What comes out of `narrow`, in float32, with the same bits is written there: every
+    conversion is a node more, and a node costs a single row as much as dozens of trees.
+    """
+    builder = wide.builder
+    read = frozenset().union(*(expression.column_names() for expression in derived.values()))
     order: list[str] = []
-    features: list[str] = []
+    written: list[tuple[bool, str]] = []
     for names in group_families(derived, columns):
-        for name in names:
-            if not derived[name].column_names():
+        members = [derived[name] for name in names]
+        for name, member in zip(names, members, strict=True):
+            if not member.column_names():
                 raise DefinitionError(
                     f"derived feature {name!r} is a constant", cure="Let it read a column, or drop it"
                 )
+        # A feature that others read is read unrounded.
+        is_narrow = is_one_step(members[0]) and members[0].column_names() <= columns and read.isdisjoint(names)
+        compiler = narrow if is_narrow else wide
+        tensor = compiler.number(members[0]) if len(names) == 1 else compiler.numbers(members)
+        written.append((is_narrow, tensor))
         if len(names) == 1:
-            features.append(compiler.number(derived[names[0]]))
-            compiler.tensors[names[0]] = features[-1]
-        else:
-            features.append(compiler.numbers([derived[name] for name in names]))
+            wide.tensors[names[0]] = tensor
         order += names
-    together = features[0] if len(features) == 1 else compiler.builder.add("Concat", *features, axis=1)
+    features: list[str] = []
+    for is_narrow, group in groupby(written, key=lambda entry: entry[0]):
+        tensors = [tensor for _, tensor in group]
+        features += tensors if is_narrow else [builder.add("Cast", _join(builder, tensors), to=FLOAT)]
     if order == list(derived):
-        return together
-    positions = compiler.builder.constant([order.index(name) for name in derived], np.int64)
-    return compiler.builder.add("Gather", together, positions, axis=1)
+        return features
+    positions = builder.constant([order.index(name) for name in derived], np.int64)
+    return [builder.add("Gather", _join(builder, features), positions, axis=1)]
+
+
+def _join(builder: GraphBuilder, tensors: Sequence[str]) -> str:
+    return tensors[0] if len(tensors) == 1 else builder.add("Concat", *tensors, axis=1)
 
 
 def write_guard(builder: GraphBuilder, schema: InputSchema, derived: Mapping[str, Expression], result: str) -> str:
-    """Add a term to `result` [N, k] that is 0, or NaN on rows with a faulty derived feature."""
+    """Add a term to `result` [N, k] that is 0, or NaN on rows with a faulty derived feature.
+
+    Features that cannot be faulty within the columns' bounds are not looked at.
+    """
     reads = columns_read(derived)
     optional = {column.name for column in schema.columns if column.optional}
+    safe = safe_features(schema.columns, derived)
     faults = []
     for allowed_missing in (False, True):
         positions = [
             schema.width + index
             for index, name in enumerate(derived)
-            if bool(reads[name] & optional) is allowed_missing
+            if name not in safe and bool(reads[name] & optional) is allowed_missing
         ]
         if positions:
             part = builder.add("Gather", FEATURES, builder.constant(positions, np.int64), axis=1)
