@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from rookery.errors import (
         DataError,
         DefinitionError,
+        DownloadError,
         GateError,
         GoldenMismatch,
         InvalidInput,
+        InvalidPicture,
         PackageError,
         ParityError,
         RegistryError,
@@ -40,8 +42,11 @@ if TYPE_CHECKING:
         minimum,
         sqrt,
     )
+    from rookery.fields.pictures.spec import Image
     from rookery.service.dataset import Dataset
     from rookery.service.definition import Service
+    from rookery.service.labels import imagenet_labels, imagenet_names
+    from rookery.service.picture_prediction import PicturePrediction
     from rookery.service.policies import Cache, Gate, Limits, Rollout
     from rookery.service.prediction import Prediction
     from rookery.service.pretrained import Pretrained
@@ -55,14 +60,18 @@ __all__ = [
     "DataError",
     "Dataset",
     "DefinitionError",
+    "DownloadError",
     "Expression",
     "Gate",
     "GateError",
     "GoldenMismatch",
+    "Image",
     "InvalidInput",
+    "InvalidPicture",
     "Limits",
     "PackageError",
     "ParityError",
+    "PicturePrediction",
     "Prediction",
     "Pretrained",
     "RegistryError",
@@ -81,6 +90,8 @@ __all__ = [
     "col",
     "distance_km",
     "exp",
+    "imagenet_labels",
+    "imagenet_names",
     "inside",
     "log",
     "log1p",
@@ -95,14 +106,18 @@ _MODULE_OF = {
     "DataError": "rookery.errors",
     "Dataset": "rookery.service.dataset",
     "DefinitionError": "rookery.errors",
+    "DownloadError": "rookery.errors",
     "Expression": "rookery.fields.expression",
     "Gate": "rookery.service.policies",
     "GateError": "rookery.errors",
     "GoldenMismatch": "rookery.errors",
+    "Image": "rookery.fields.pictures.spec",
     "InvalidInput": "rookery.errors",
+    "InvalidPicture": "rookery.errors",
     "Limits": "rookery.service.policies",
     "PackageError": "rookery.errors",
     "ParityError": "rookery.errors",
+    "PicturePrediction": "rookery.service.picture_prediction",
     "Prediction": "rookery.service.prediction",
     "Pretrained": "rookery.service.pretrained",
     "RegistryError": "rookery.errors",
@@ -120,6 +135,8 @@ _MODULE_OF = {
     "col": "rookery.fields.expression",
     "distance_km": "rookery.fields.expression",
     "exp": "rookery.fields.expression",
+    "imagenet_labels": "rookery.service.labels",
+    "imagenet_names": "rookery.service.labels",
     "inside": "rookery.fields.expression",
     "log": "rookery.fields.expression",
     "log1p": "rookery.fields.expression",

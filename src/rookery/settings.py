@@ -84,6 +84,9 @@ class Settings:
         min(2, os.cpu_count() or 1), "Worker processes sharing the port", minimum=1, maximum=256, also="MAX_WORKERS"
     )
     threads: int = setting(1, "Inference threads per worker, at most cores / workers", minimum=1, maximum=256)
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "Where graphs run; auto: on a GPU if onnxruntime-gpu is installed and finds one"
+    )
     lane: bool = setting(True, "Answer plain predictions inside the HTTP protocol class; off: everything through ASGI")
     insecure: bool = setting(False, "Listen on any address without keys")
     root_path: str = setting("", "Path that a proxy in front strips, e.g. `/models`", form=URL_PATH)
@@ -105,6 +108,10 @@ class Settings:
     start_timeout: float = setting(60.0, "Longest time for a worker to load its models", minimum=1, maximum=3600)
     max_memory_mb: float | None = setting(
         None, "A worker above this memory is replaced gracefully; empty: no limit", minimum=64, also="MAX_MEMORY"
+    )
+
+    mirrors: tuple[str, ...] = setting(
+        (), "Folders (URLs, comma-separated) that `rookery pull` tries before a file's own address"
     )
 
     redis_url: str | None = setting(

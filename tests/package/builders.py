@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from rookery.fields.columns import Column
 from rookery.fields.encoder import Encoder
 from rookery.fields.expression import Rule, col, log
+from rookery.fields.pictures.spec import Image
 from rookery.fields.schema import rebuild_schema
 from rookery.package.digests import sha256_hex
 from rookery.package.golden import GoldenCase, write_golden
@@ -24,6 +25,7 @@ from rookery.package.manifest import (
     DerivedFeature,
     InputSpec,
     Manifest,
+    PictureSpec,
     Provenance,
     RegressionTask,
     Tensors,
@@ -99,9 +101,9 @@ def regressor(*, shape: Sequence[int | str] = ("N", 1)) -> onnx.ModelProto:
     return model_of(nodes, output="value", output_shape=shape, initializers=initializers)
 
 
-def tensors_of(role: str, shape: tuple[int | None, ...]) -> Tensors:
+def tensors_of(role: str, shape: tuple[int | None, ...], *, width: int = WIDTH) -> Tensors:
     return Tensors(
-        input=TensorSpec(name="columns", shape=(None, WIDTH)), outputs={role: TensorSpec(name=role, shape=shape)}
+        input=TensorSpec(name="columns", shape=(None, width)), outputs={role: TensorSpec(name=role, shape=shape)}
     )
 
 
@@ -132,6 +134,19 @@ def make_manifest(**changes: Any) -> Manifest:
         ),
     }
     return Manifest(**entries | changes)
+
+
+def function_manifest(**changes: Any) -> Manifest:
+    """A complete manifest of a service whose own code answers, without digests."""
+    entries: dict[str, Any] = {
+        "kind": "function",
+        "task": None,
+        "tensors": None,
+        "code_digest": "c" * 64,
+        "confidence_threshold": None,
+        "input": InputSpec(json_schema={}, columns=(), picture=PictureSpec(field="image", image=Image(mode="L"))),
+    }
+    return make_manifest(**entries | changes)
 
 
 def regression_manifest(shape: tuple[int | None, ...] = (None, 1)) -> Manifest:

@@ -17,7 +17,7 @@ from rookery.package.manifest import InputSpec, parse_manifest
 from rookery.service.policies import Limits
 from rookery.service.prediction import Prediction
 from rookery.service.task import Classification
-from tests.package.builders import COLUMNS, make_inputs, make_manifest, regression_manifest
+from tests.package.builders import COLUMNS, function_manifest, make_inputs, make_manifest, regression_manifest
 
 SHARED: dict[str, Any] = {"request_id": "id", "model_name": "penguins-linear", "version": "3"}
 
@@ -65,7 +65,7 @@ def test_a_missing_title_is_the_services_name() -> None:
 
 
 def test_a_function_has_no_contract_without_its_own_code() -> None:
-    manifest = make_manifest(kind="function", task=None, tensors=None, code_digest="c" * 64)
+    manifest = function_manifest()
     with pytest.raises(PackageError, match="has no task"):
         contract_from_manifest(manifest)
 

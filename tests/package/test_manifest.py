@@ -15,10 +15,17 @@ from pydantic import ValidationError
 from rookery.errors import PackageError
 from rookery.fields.columns import Column
 from rookery.package.digests import content_digest
-from rookery.package.manifest import ClassificationTask, InputSpec, Manifest, parse_manifest, read_manifest
+from rookery.package.manifest import ClassificationTask, InputSpec, parse_manifest, read_manifest
 from rookery.service.policies import Limits
 from rookery.service.task import Classification, Regression
-from tests.package.builders import COLUMNS, build_package, make_manifest, regression_manifest, tensors_of
+from tests.package.builders import (
+    COLUMNS,
+    build_package,
+    function_manifest,
+    make_manifest,
+    regression_manifest,
+    tensors_of,
+)
 
 JSON_SCALARS = st.one_of(
     st.none(),
@@ -176,11 +183,14 @@ def test_content_digests_depend_on_model_profile_and_golden_cases_alone() -> Non
     assert content_digest(digests, code="7") != digest
 
 
-def test_a_function_has_no_task() -> None:
-    manifest = make_manifest(kind="function", task=None, tensors=None, code_digest="c" * 64)
-    assert isinstance(parse_manifest(manifest.to_json()), Manifest)
-    with pytest.raises(PackageError, match="kind 'function' has no task"):
-        manifest.task_object()
+def test_a_function_has_a_picture_and_no_task() -> None:
+    manifest = parse_manifest(function_manifest().to_json())
+    assert manifest.task_object() is None
+    picture = manifest.input_schema().picture
+    assert picture is not None
+    assert picture.image.mode == "L"
+    with pytest.raises(ValueError, match="a function reads a picture"):
+        function_manifest(input=InputSpec(json_schema={}, columns=COLUMNS))
 
 
 def test_the_input_model_is_rebuilt_under_its_own_name() -> None:
@@ -199,7 +209,8 @@ def test_labels_stay_in_their_order() -> None:
 @pytest.mark.parametrize("value", [float("nan"), np.float32(1), {1, 2}, object()])
 def test_a_value_that_json_does_not_know_is_refused_when_it_is_written(value: Any) -> None:
     column = Column(name="x", field="x", kind="number", example=value)
-    manifest = make_manifest(kind="function", code_digest="c" * 64, input=InputSpec(json_schema={}, columns=(column,)))
+    tensors = tensors_of("probabilities", (None, 3), width=1)
+    manifest = make_manifest(input=InputSpec(json_schema={}, columns=(column,)), tensors=tensors)
     with pytest.raises(PackageError, match="cannot be written as JSON"):
         manifest.to_json()
 

@@ -23,6 +23,7 @@ from tests.package.builders import (
     build_package,
     classifier,
     encode,
+    function_manifest,
     golden_bytes,
     make_golden,
     make_inputs,
@@ -274,7 +275,7 @@ def test_columns_that_make_no_input_model_are_refused(package_folder: Path) -> N
 
 
 def test_a_functions_package_is_verified_but_not_run(tmp_path: Path) -> None:
-    manifest = make_manifest(kind="function", task=None, tensors=None, code_digest="c" * 64)
+    manifest = function_manifest()
     golden = make_golden(classifier().SerializeToString(), make_manifest(), make_inputs())
     written = write_package(
         tmp_path / "sift", manifest=manifest, model=None, profile=None, golden=golden, metrics={}, card=""

@@ -21,6 +21,7 @@ from rookery.package.writer import write_package
 from tests.package.builders import (
     build_package,
     classifier,
+    function_manifest,
     make_golden,
     make_inputs,
     make_manifest,
@@ -201,7 +202,7 @@ def other_profile() -> Any:
         ({"metrics": {"accuracy": object()}}, "cannot be written as JSON"),
         ({"golden": [GoldenCase(input={"x": np.float32(1)}, expected=(1.0,), tolerance=0.0)] * 20}, "JSON"),
         (
-            {"manifest": make_manifest(kind="function", task=None, tensors=None, code_digest="c" * 64)},
+            {"manifest": function_manifest()},
             "neither a model",
         ),
     ],

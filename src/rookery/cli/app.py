@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rookery.cli import doctor, models, new, package, predict, serve, train, transfer
+from rookery.cli import doctor, models, new, package, predict, pull, serve, train, transfer
 from rookery.cli.failures import CommandGroup
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ def root(
 
 app.command("new")(new.new)
 app.command("train")(train.train)
+app.command("pull")(pull.pull)
 app.command("serve")(serve.serve)
 app.command("predict")(predict.predict)
 app.command("package")(package.package)

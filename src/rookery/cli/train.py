@@ -14,6 +14,7 @@ from rookery.errors import PackageError, RookeryError
 
 if TYPE_CHECKING:
     from rookery.registry.base import Registry
+    from rookery.service.definition import Service
     from rookery.settings import Settings
     from rookery.training.report import Progress
 
@@ -62,11 +63,16 @@ def _train_one(settings: Settings, registry: Registry, name: str, *, force: bool
     from rookery.training.run import train as train_service
 
     service = load_service(settings.services_folder, name)
+    if service.pretrained:
+        print_note(f"{name} is not trained: `rookery pull {name}` brings its weights")
+        return {"service": name, "skipped": True}
     reason = needs_training(service, registry, home=settings.home)
     if reason is None and not force:
         print_note(f"{name} is current; --force trains it all the same")
         _sync(settings, registry, name)
         return {"service": name, "skipped": True}
+    if service.function is not None:
+        return _register_code(settings, registry, service, quiet=quiet)
     print_note(f"Training {name}: {reason or 'forced'}")
     tracker = connect_tracker(settings)
     show: AbstractContextManager[Progress] = (
@@ -77,6 +83,18 @@ def _train_one(settings: Settings, registry: Registry, name: str, *, force: bool
     _sync(settings, registry, name)
     if not quiet:
         console_on_stdout().print(make_table(report))
+    return report.to_json()
+
+
+def _register_code(settings: Settings, registry: Registry, service: Service, *, quiet: bool) -> dict[str, Any]:
+    """Register the code of a service whose function answers, in place of training."""
+    from rookery.training.function import register_function
+
+    report = register_function(service, registry=registry, home=settings.home)
+    _sync(settings, registry, service.name)
+    if not quiet:
+        code = report.code_digest[:12]
+        print(f"{service.name}: this code ({code}) is version {report.version.version}, and champion")
     return report.to_json()
 
 

@@ -29,7 +29,7 @@ def render_card(service: Service, exported: Exported, report: ParityReport | Non
 
 
 def _describe_task(service: Service) -> str:
-    task = service.task
+    task = service.require_task()
     if isinstance(task, Classification):
         return f"One of {', '.join(task.labels)}, with a probability for each."
     return f"A number in {task.unit}." if task.unit else "A number."

@@ -127,7 +127,7 @@ def _write(service: Service, exported: Exported, report: ParityReport | None, ro
             service, candidate=exported.estimator_kind, tensors=exported.tensors, provenance=_provenance(rows)
         ),
         model=exported.model,
-        profile=make_profile(service.schema.columns, rows.matrix[finite], outputs[finite], service.task),
+        profile=make_profile(service.schema.columns, rows.matrix[finite], outputs[finite], service.require_task()),
         golden=golden,
         metrics=facts,
         card=render_card(service, exported, report, source=rows.source, rows=len(rows.matrix)),
@@ -165,7 +165,7 @@ def _export(
     model: Any, service: Service, matrix: Matrix, output: str | None, activation: Activation | None
 ) -> tuple[Exported, ParityReport | None]:
     """Return the graph, and the proof that it answers as the estimator does (an ONNX model is its own original)."""
-    schema, derived, task = service.schema, service.derived, service.task
+    schema, derived, task = service.schema, service.derived, service.require_task()
     if isinstance(model, (bytes, bytearray, memoryview)):
         if derived:
             raise DefinitionError(

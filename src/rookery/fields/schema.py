@@ -12,7 +12,19 @@ from pydantic import BaseModel, Field, create_model
 
 from rookery.fields.annotations import read_columns
 from rookery.fields.columns import Column, bound_integer
+from rookery.fields.pictures.spec import Image
 from rookery.fields.strict import STRICT, build_model, strict_model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureField:
+    """The field of an input model that holds a picture, and the parameters that are sent beside it."""
+
+    name: str
+    image: Image
+    parameters: InputSchema | None = None
+    """The fields beside the picture; None when there are none."""
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,8 +32,13 @@ class InputSchema:
     """A strict input model and the columns its values become."""
 
     model: type[BaseModel]
-    """The user's model, made strict: unknown fields, NaN, infinities and coerced types are refused."""
+    """The user's model, made strict: unknown fields, NaN, infinities and coerced types are refused.
+
+    Of an input with a picture it holds the pixels alone, as training rows spell them; requests send the picture.
+    """
     columns: tuple[Column, ...]
+    picture: PictureField | None = None
+    """The picture that requests send; its pixels are the columns, or there are none and a tensor takes their place."""
 
     @property
     def width(self) -> int:

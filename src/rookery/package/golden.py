@@ -12,10 +12,13 @@ from rookery.errors import GoldenMismatch, InferenceFailed, PackageError
 from rookery.fields.encoder import Encoder
 from rookery.fields.schema import InputSchema
 from rookery.package.digests import canonical_json
-from rookery.package.session import Matrix
+from rookery.package.golden_pictures import fit_golden
+from rookery.package.session import Inputs, Matrix
 
 MINIMUM_GOLDEN = 20
 """A package with fewer cases proves too little and is refused."""
+PICTURES_TOGETHER = 4
+"""Pictures of golden cases that are run in one batch: what a network holds between its layers grows with them."""
 
 
 class GoldenCase(BaseModel):
@@ -24,7 +27,7 @@ class GoldenCase(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     input: dict[str, Any]
-    """JSON values by the input model's field names."""
+    """JSON values by the input model's field names; of pictures, what generates one (see `golden_pictures`)."""
     expected: tuple[float, ...]
     """Every label's probability, or the one value."""
     tolerance: float = Field(ge=0)
@@ -34,8 +37,8 @@ class GoldenCase(BaseModel):
 class Runs(Protocol):
     """Something that answers a matrix: a session, or a stand-in for one."""
 
-    def run(self, matrix: Matrix) -> Matrix:
-        """Answer float32 [n, columns]."""
+    def run(self, matrix: Inputs) -> Matrix:
+        """Answer float32 [n, columns], or pictures."""
         ...
 
 
@@ -73,12 +76,16 @@ def require_enough(cases: Sequence[GoldenCase]) -> None:
         )
 
 
-def encode_golden(cases: Sequence[GoldenCase], encoder: Encoder, schema: InputSchema) -> Matrix:
+def encode_golden(cases: Sequence[GoldenCase], encoder: Encoder, schema: InputSchema) -> Inputs:
     """Return the cases' inputs as float32 [cases, columns], by the very path of a request.
+
+    Of an input with a picture and no columns, they are generated pictures, uint8 [cases, height, width, channels].
 
     Raises:
         GoldenMismatch: an input is no longer valid.
     """
+    if schema.picture is not None and not schema.columns:
+        return np.stack([fit_golden(case, number, schema.picture) for number, case in enumerate(cases, start=1)])
     validate, rows = schema.model.__pydantic_validator__.validate_json, []
     for number, case in enumerate(cases, start=1):
         try:
@@ -92,18 +99,21 @@ def encode_golden(cases: Sequence[GoldenCase], encoder: Encoder, schema: InputSc
 
 
 def check_golden(cases: Sequence[GoldenCase], encoder: Encoder, session: Runs, schema: InputSchema) -> None:
-    """Run every case, all in one batch and each alone, and compare with what was recorded.
+    """Run every case, in a batch and alone, and compare with what was recorded.
 
     Raises:
         GoldenMismatch: a case's input is no longer valid, or its answer is another one; the message names the case.
     """
     matrix = encode_golden(cases, encoder, schema)
-    _compare(cases, _run(session, matrix), first=1, how="in a batch")
+    chunk = PICTURES_TOGETHER if matrix.dtype == np.uint8 else len(cases)
+    for start in range(0, len(cases), chunk):
+        stop = start + chunk
+        _compare(cases[start:stop], _run(session, matrix[start:stop]), first=start + 1, how="in a batch")
     for index, case in enumerate(cases):
         _compare([case], _run(session, matrix[index : index + 1]), first=index + 1, how="alone")
 
 
-def _run(session: Runs, matrix: Matrix) -> Matrix:
+def _run(session: Runs, matrix: Inputs) -> Matrix:
     try:
         return session.run(matrix)
     except InferenceFailed as error:

@@ -15,6 +15,9 @@ from rookery.package.onnx_proto import DTYPES, model_class
 ALLOWED_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 """Operators that ONNX itself specifies; none of them reads a file or runs foreign code."""
 
+PICTURE_DTYPES = ("float32", "uint8")
+"""What an input may be: rows of numbers, or the pixels of pictures."""
+
 _OTHER_FORMAT = b"ORTM"
 """At offset 4 it marks ONNX Runtime's own format, which a file can be besides being ONNX."""
 
@@ -85,7 +88,8 @@ def check_graph(model_bytes: bytes, manifest: Manifest) -> GraphFacts:
 
 
 def _check_fit(what: str, actual: GraphTensor, declared: TensorSpec) -> None:
-    if actual.dtype != declared.dtype or declared.dtype != "float32":
+    allowed = PICTURE_DTYPES if what == "input" else ("float32",)
+    if actual.dtype != declared.dtype or declared.dtype not in allowed:
         raise UnsafeGraph(f"model.onnx: {what} {actual.name!r} is {actual.dtype}, declared is {declared.dtype}")
     if actual.shape != declared.shape:
         raise UnsafeGraph(

@@ -20,7 +20,9 @@ from pydantic import (
 from rookery.errors import DefinitionError, PackageError, RookeryError
 from rookery.fields.columns import Column
 from rookery.fields.expression import Expression, Rule, expression_from_json
-from rookery.fields.schema import InputSchema, rebuild_schema
+from rookery.fields.pictures.schema import rebuild_picture_schema
+from rookery.fields.pictures.spec import Image, image_from_json
+from rookery.fields.schema import InputSchema, PictureField, rebuild_schema
 from rookery.package.digests import readable_json
 from rookery.package.files import read_package_file
 from rookery.service.policies import Limits
@@ -71,9 +73,19 @@ def _write_column(column: Column) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and not _is_empty(value)}
 
 
+def _read_image(value: Any) -> Image:
+    if isinstance(value, Image):
+        return value
+    try:
+        return image_from_json(value)
+    except (RookeryError, TypeError, ValueError) as error:
+        raise ValueError(f"no picture: {error}") from error
+
+
 JsonExpression = Annotated[Expression, BeforeValidator(_read_expression), PlainSerializer(Expression.to_json)]
 JsonRule = Annotated[Rule, BeforeValidator(_read_rule), PlainSerializer(_write_rule)]
 JsonColumn = Annotated[Column, PlainSerializer(_write_column)]
+JsonImage = Annotated[Image, BeforeValidator(_read_image), PlainSerializer(Image.to_json)]
 
 
 class Part(BaseModel):
@@ -125,11 +137,25 @@ class DerivedFeature(Part):
     expression: JsonExpression
 
 
+class PictureSpec(Part):
+    """The picture that requests send, how it becomes pixels, and what may be sent beside it."""
+
+    field: str
+    image: JsonImage
+    parameters: tuple[JsonColumn, ...] = ()
+    description: str = ""
+
+
 class InputSpec(Part):
-    """What one row is made of: columns in their order, the rules every row must meet, the features derived from it."""
+    """What one row is made of: columns in their order, the rules every row must meet, the features derived from it.
+
+    Of a picture, the columns are its pixels; without columns the graph reads the pixels as uint8
+    [N, height, width, channels].
+    """
 
     json_schema: dict[str, Any]
     columns: tuple[JsonColumn, ...]
+    picture: PictureSpec | None = None
     rules: tuple[JsonRule, ...] = ()
     derived: tuple[DerivedFeature, ...] = ()
 
@@ -192,17 +218,13 @@ class Manifest(Part):
         """The input's columns, in the order of a row."""
         return self.input.columns
 
-    def task_object(self) -> Task:
-        """Return the task as services declare it.
-
-        Raises:
-            PackageError: a function has no task.
-        """
+    def task_object(self) -> Task | None:
+        """Return the task as services declare it; None for a function, which has none."""
         if isinstance(self.task, ClassificationTask):
             return Classification(*self.task.labels)
         if isinstance(self.task, RegressionTask):
             return Regression(self.task.unit)
-        raise PackageError(f"{self.service}: a package of kind {self.kind!r} has no task")
+        return None
 
     def input_schema(self) -> InputSchema:
         """Return the strict input model that the columns describe, with its columns.
@@ -212,8 +234,12 @@ class Manifest(Part):
         """
         title = self.input.json_schema.get("title")
         name = title if isinstance(title, str) and title.isidentifier() else "Input"
+        picture = self.input.picture
         try:
-            return rebuild_schema(name, self.columns)
+            if picture is None:
+                return rebuild_schema(name, self.columns)
+            field = PictureField(picture.field, picture.image, description=picture.description)
+            return rebuild_picture_schema(name, field, self.columns, picture.parameters)
         except DefinitionError as error:
             raise PackageError(f"{MANIFEST_FILE}: input: {error.message}", cure=error.cure) from error
         except (PydanticUserError, LookupError, NameError, TypeError, ValueError) as error:
@@ -245,6 +271,8 @@ class Manifest(Part):
             problems += [f"derived feature {feature.name!r} reads {name!r}, which is no column" for name in unknown]
             known.add(feature.name)
         if self.kind == "function":
+            if self.input.picture is None or self.columns:
+                problems.append("a function reads a picture, and no columns")
             return problems if self.code_digest else [*problems, "a function's package names its code_digest"]
         return problems + self._graph_problems()
 
@@ -262,9 +290,18 @@ class Manifest(Part):
         problems = []
         if self.tensors.outputs[role].shape not in shapes:
             problems.append(f"output {role!r} has shape {self.tensors.outputs[role].shape}, expected {shapes[0]}")
-        if self.columns and self.tensors.input.shape != (None, len(self.columns)):
-            problems.append(f"input has shape {self.tensors.input.shape}, expected {(None, len(self.columns))}")
+        dtype, shape = self._expected_input()
+        if shape and self.tensors.input.shape != shape:
+            problems.append(f"input has shape {self.tensors.input.shape}, expected {shape}")
+        if self.tensors.input.dtype != dtype:
+            problems.append(f"input is {self.tensors.input.dtype}, expected {dtype}")
         return problems
+
+    def _expected_input(self) -> tuple[str, tuple[int | None, ...]]:
+        """Return the type and shape of the graph's input that the columns or the picture ask for."""
+        if self.columns or self.input.picture is None:
+            return "float32", (None, len(self.columns)) if self.columns else ()
+        return "uint8", (None, *(self.input.picture.image.shape or ()))
 
 
 def parse_manifest(data: bytes) -> Manifest:

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rookery.errors import DigestMismatch, PackageError
+from rookery.errors import DigestMismatch, InferenceFailed, PackageError
 from rookery.fields.encoder import Encoder
 from rookery.fields.schema import InputSchema
 from rookery.package.digests import content_digest, sha256_hex
 from rookery.package.files import PackageFolder
+from rookery.package.function import FunctionCode, check_code, check_function
 from rookery.package.golden import GoldenCase, check_golden, read_golden
 from rookery.package.graph import check_graph
 from rookery.package.manifest import MANIFEST_BYTES, MANIFEST_FILE, Manifest, parse_manifest
 from rookery.package.profile import Profile
-from rookery.package.session import Matrix, OnnxSession
+from rookery.package.session import Device, Inputs, Matrix, OnnxSession
+from rookery.service.task import Classification
 
 FILE_LIMITS: Mapping[str, int] = {
     "model.onnx": (2 << 30) - 1,
@@ -27,6 +29,9 @@ FILE_LIMITS: Mapping[str, int] = {
 """The files of a package besides its manifest, and the bytes each may have (a graph: protobuf's own limit)."""
 GRAPH_FILES = frozenset(FILE_LIMITS)
 FUNCTION_FILES = frozenset({"golden.jsonl", "metrics.json", "MODEL_CARD.md"})
+
+NO_PROFILE = Profile(rows=0, columns=(), outputs=())
+"""What a function has: it was trained on nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +47,15 @@ class Package:
     schema: InputSchema
     """The input model that the manifest describes."""
     encoder: Encoder
-    session: OnnxSession
+    session: OnnxSession | None
+    """The graph; None where the service's own code answers."""
+    code: FunctionCode | None = None
+    """That code; None where a graph answers."""
 
-    def run(self, matrix: Matrix) -> Matrix:
-        """Answer float32 [n, columns] with float32 [n, labels] or [n]; see `OnnxSession.run`."""
+    def run(self, matrix: Inputs) -> Matrix:
+        """Answer float32 [n, columns], or pictures, with float32 [n, labels] or [n]; see `OnnxSession.run`."""
+        if self.session is None:
+            raise InferenceFailed(f"{self.manifest.service}: a function has no graph to run")
         return self.session.run(matrix)
 
 
@@ -102,11 +112,14 @@ def _read_verified_file(folder: PackageFolder, manifest: Manifest, name: str) ->
     return data
 
 
-def open_package(directory: Path, *, threads: int = 1) -> Package:
+def open_package(
+    directory: Path, *, threads: int = 1, device: Device = "cpu", code: FunctionCode | None = None
+) -> Package:
     """Open a package for answering, `threads` being what one run may use.
 
     Verified are, in this order: every file's digest; the graph's operators, its data and its shapes; the profile;
-    the input model; that ONNX Runtime loads the graph; every golden case.
+    the input model; that ONNX Runtime loads the graph; every golden case. Of a function: that `code`, the one
+    deployed here, is what the package was made of, and every golden case.
 
     Raises:
         PackageError: the package is refused (`DigestMismatch`, `UnsafeGraph`, `GoldenMismatch` say why more closely);
@@ -114,19 +127,22 @@ def open_package(directory: Path, *, threads: int = 1) -> Package:
     """
     verified = read_verified(directory)
     manifest, contents = verified.manifest, verified.contents
-    if manifest.tensors is None:
-        raise PackageError(
-            f"{manifest.service}: a package of kind {manifest.kind!r} cannot be opened alone",
-            cure="Its service's own code answers",
-        )
-    check_graph(contents["model.onnx"], manifest)
-    profile = Profile.from_json(contents["profile.json"])
-    _check_profile(profile, manifest)
     golden = read_golden(contents["golden.jsonl"])
     schema = manifest.input_schema()
     encoder = Encoder(schema)
-    session = OnnxSession(contents["model.onnx"], manifest.tensors, threads=threads)
-    check_golden(golden, encoder, session, schema)
+    profile, session = NO_PROFILE, None
+    if manifest.kind == "function":
+        commit = manifest.provenance.git_commit
+        code = check_code(code, recorded=manifest.code_digest, service=manifest.service, commit=commit)
+        check_function(code, golden)
+    elif manifest.tensors is None:
+        raise PackageError(f"{manifest.service}: {MANIFEST_FILE} declares no tensors")
+    else:
+        check_graph(contents["model.onnx"], manifest)
+        profile, code = Profile.from_json(contents["profile.json"]), None
+        _check_profile(profile, manifest)
+        session = OnnxSession(contents["model.onnx"], manifest.tensors, threads=threads, device=device)
+        check_golden(golden, encoder, session, schema)
     return Package(
         directory=directory,
         manifest=manifest,
@@ -136,12 +152,31 @@ def open_package(directory: Path, *, threads: int = 1) -> Package:
         schema=schema,
         encoder=encoder,
         session=session,
+        code=code,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """How the packages of one service are opened on this machine; see `open_package`."""
+
+    threads: int = 1
+    device: Device = "cpu"
+    code: FunctionCode | None = None
+
+    def open(self, directory: Path) -> Package:
+        """Open a package.
+
+        Raises:
+            PackageError: it is refused.
+        """
+        return open_package(directory, threads=self.threads, device=self.device, code=self.code)
 
 
 def _check_profile(profile: Profile, manifest: Manifest) -> None:
     if [part.name for part in profile.columns] != [column.name for column in manifest.columns]:
         raise PackageError("profile.json: describes other columns than the manifest")
-    expected = ["label", "confidence"] if manifest.task_object().kind == "classification" else ["value"]
+    is_classification = isinstance(manifest.task_object(), Classification)
+    expected = ["label", "confidence"] if is_classification else ["value"]
     if [part.name for part in profile.outputs] != expected:
         raise PackageError(f"profile.json: describes other outputs than {expected}")

@@ -6,7 +6,9 @@ import ctypes
 import os
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,9 @@ from rookery.errors import InferenceFailed, PackageError
 from rookery.package.manifest import Tensors
 
 Matrix = npt.NDArray[np.float32]
+Inputs = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+"""What a graph reads: rows of numbers, or pictures."""
+Device = Literal["auto", "cpu", "cuda"]
 
 QUIET = 4
 """ONNX Runtime's severity above which it writes to stderr: fatal faults only; all others are raised."""
@@ -29,28 +34,38 @@ LATENCY_BUDGET_SECONDS = 0.05
 
 
 class OnnxSession:
-    """A graph with one float32 input and one float32 output, run on the CPU.
+    """A graph with one input (float32 rows, or uint8 pictures) and one float32 output.
 
+    It runs on the CPU, or on a GPU where `device` asks for it and ONNX Runtime has one (`choose_device`).
     Thread-safe: ONNX Runtime allows runs of one session side by side.
 
     Raises:
-        PackageError: ONNX Runtime cannot load the graph.
+        PackageError: ONNX Runtime cannot load the graph, or has no such device.
     """
 
-    def __init__(self, model_bytes: bytes, tensors: Tensors, *, threads: int = 1) -> None:
+    def __init__(self, model_bytes: bytes, tensors: Tensors, *, threads: int = 1, device: Device = "cpu") -> None:
         (spec,) = tensors.outputs.values()
         self._input = tensors.input.name
         self._outputs = [spec.name]
         self._is_flat = spec.shape == (None, 1) and "value" in tensors.outputs
         """A regression that answers [N, 1] is flattened to [N]."""
-        self._row_shape = tuple(1 if length is None else length for length in tensors.input.shape)
+        self._row_shape = tuple(length for length in tensors.input.shape if length is not None)
+        self._dtype = np.dtype(tensors.input.dtype)
+        self.device = choose_device(device)
+        """Where the graph runs: `cpu` or `cuda`."""
         try:
-            self._session = _load_compactly(model_bytes, threads)
+            if self.device == "cuda":
+                options = _session_options(threads)
+                self._session = _load(model_bytes, options, ("CUDAExecutionProvider", "CPUExecutionProvider"))
+            else:
+                self._session = _load_compactly(model_bytes, threads)
         except Exception as error:  # onnxruntime's own exceptions share no base but Exception
             raise PackageError(f"model.onnx: ONNX Runtime cannot load the graph: {str(error)[:500]}") from error
 
-    def run(self, matrix: Matrix) -> Matrix:
-        """Run the graph for float32 [n, columns]; returns float32 [n, labels] (probabilities) or [n] (values).
+    def run(self, matrix: Inputs) -> Matrix:
+        """Run the graph for float32 [n, columns], or for pictures, uint8 [n, height, width, channels].
+
+        Returns float32 [n, labels] (probabilities) or [n] (values).
 
         Raises:
             InferenceFailed: the graph failed on this matrix.
@@ -61,10 +76,10 @@ class OnnxSession:
             raise InferenceFailed(f"the graph failed: {str(error)[:500]}") from error
         return outputs.reshape(-1) if self._is_flat else outputs
 
-    def measure_latency(self) -> float:
-        """Return the median seconds of a run for one row, after warm-up (at most about 50 ms are spent on it)."""
-        row = np.zeros(self._row_shape, dtype=np.float32)
-        for _ in range(3):
+    def measure_latency(self, rows: int = 1) -> float:
+        """Return the median seconds of a run for so many rows, after warm-up; it takes 50 ms, or some runs."""
+        row = np.zeros((rows, *self._row_shape), dtype=self._dtype)
+        for _ in range(3 if rows == 1 else 1):
             self.run(row)
         times: list[float] = []
         stop = time.perf_counter() + LATENCY_BUDGET_SECONDS
@@ -73,6 +88,23 @@ class OnnxSession:
             self.run(row)
             times.append(time.perf_counter() - start)
         return statistics.median(times)
+
+
+def choose_device(device: Device) -> Literal["cpu", "cuda"]:
+    """Return where graphs run when `device` is asked for: `auto` takes a GPU if ONNX Runtime was built for one.
+
+    Raises:
+        PackageError: `cuda` is asked for, and this ONNX Runtime has none.
+    """
+    if device == "cpu":
+        return "cpu"
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device == "cuda" and not has_cuda:
+        raise PackageError(
+            "device=cuda: this ONNX Runtime cannot use a GPU",
+            cure="Install onnxruntime-gpu in place of onnxruntime, or set ROOKERY_DEVICE=auto",
+        )
+    return "cuda" if has_cuda else "cpu"
 
 
 def _load_compactly(model_bytes: bytes, threads: int) -> onnxruntime.InferenceSession:
@@ -103,8 +135,10 @@ def _load_compactly(model_bytes: bytes, threads: int) -> onnxruntime.InferenceSe
     return session
 
 
-def _load(source: bytes | str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(source, sess_options=options, providers=["CPUExecutionProvider"])
+def _load(
+    source: bytes | str, options: onnxruntime.SessionOptions, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(source, sess_options=options, providers=list(providers))
 
 
 def _session_options(threads: int, *, model_format: str = "ONNX") -> onnxruntime.SessionOptions:

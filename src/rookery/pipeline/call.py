@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,8 +13,12 @@ from rookery.errors import RequestError
 
 if TYPE_CHECKING:
     from rookery.pipeline.endpoint import LoadedVersion
+    from rookery.pipeline.picture import Picture, Upload
+    from rookery.pipeline.unit import Outcome
 
 CallKind = Literal["single", "batch"]
+CacheResult = Literal["hit", "shared", "miss"]
+"""An earlier request computed the answer, one that was under way did, or this one."""
 Matrix = npt.NDArray[np.float32]
 
 
@@ -27,6 +31,7 @@ class Call:
     __slots__ = (
         "answers",
         "body",
+        "cache_result",
         "client_request_id",
         "error",
         "kind",
@@ -68,7 +73,41 @@ class Call:
         self.answers: list[dict[str, Any]] = []
         self.error: RequestError | None = None
         self.status = 0
+        self.cache_result: CacheResult | None = None
+        """Where the answer came from; None where answers are not cached."""
         self.payload: bytes | None = None
+
+    def logged_answer(self) -> Mapping[str, Any]:
+        """Return what a log line says of the answer."""
+        return self.answers[0] if self.kind == "single" else {"rows": len(self.answers)}
+
+
+class PictureCall(Call):
+    """A request with pictures: files and a form's texts instead of a JSON body."""
+
+    __slots__ = ("form", "parameters", "pictures", "uploads")
+
+    def __init__(
+        self,
+        kind: CallKind,
+        uploads: Sequence[Upload],
+        form: Sequence[tuple[str, str]],
+        received: float,
+        *,
+        client_request_id: str | None = None,
+    ) -> None:
+        super().__init__(kind, b"", received, client_request_id=client_request_id)
+        self.uploads = uploads
+        self.form = form
+        """Parameters by name, as texts; a name that was sent twice stands twice."""
+        self.parameters: Mapping[str, Any] = {}
+        self.pictures: list[Picture] = []
+
+    def logged_answer(self) -> Mapping[str, Any]:
+        """Return the first label and its confidence, if the answer has any: a list of keypoints would be no line."""
+        first = self.answers[0] if self.answers else {}
+        plain = {name: value for name, value in first.items() if isinstance(value, (str, int, float))}
+        return {**plain, "pictures": len(self.pictures)}
 
 
 class Pass:
@@ -77,12 +116,14 @@ class Pass:
     The rows of call `c` are `matrix[c.start:c.stop]`; after `split` all calls of a pass share one version.
     """
 
-    __slots__ = ("calls", "matrix", "outputs", "run_seconds", "version")
+    __slots__ = ("calls", "matrix", "outcomes", "outputs", "run_seconds", "version")
 
     def __init__(self, calls: list[Call]) -> None:
         self.calls = calls
         self.matrix: Matrix | None = None
         self.outputs: Matrix | None = None
+        self.outcomes: list[Outcome] = []
+        """Of pictures: one outcome per row, in place of `outputs`."""
         self.version: LoadedVersion | None = None
         self.run_seconds = 0.0
         """How long the model ran for this pass."""
@@ -100,6 +141,8 @@ class Pass:
             chosen.matrix = self.matrix[indices]
         if self.outputs is not None:
             chosen.outputs = self.outputs[indices]
+        if self.outcomes:
+            chosen.outcomes = [self.outcomes[index] for index in indices]
         return chosen
 
     def keep(self, calls: list[Call]) -> None:
@@ -118,7 +161,9 @@ class Pass:
             whole.matrix = np.concatenate([part.matrix for part in parts if part.matrix is not None])
         if parts and parts[0].outputs is not None:
             whole.outputs = np.concatenate([part.outputs for part in parts if part.outputs is not None])
+        whole.outcomes = [outcome for part in parts for outcome in part.outcomes]
         self._become(whole)
 
     def _become(self, other: Pass) -> None:
-        self.calls, self.matrix, self.outputs = other.calls, other.matrix, other.outputs
+        self.calls, self.matrix = other.calls, other.matrix
+        self.outputs, self.outcomes = other.outputs, other.outcomes

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 
 from rookery.errors import NotReady
 from rookery.package.opener import Package
+from rookery.package.session import OnnxSession
 from rookery.service.contract import Contract
 from rookery.service.task import Classification
 from rookery.telemetry.accumulator import SeriesHandle
 
 LIGHT_SECONDS = 200e-6
 """A model whose single run takes no longer is light: it is run inline, without a thread."""
+BATCH_GAIN = 1.05
+"""What twice as many rows in a batch must bring in rows per second to be worth the wait."""
 
 
 class LoadedVersion:
@@ -26,13 +30,32 @@ class LoadedVersion:
         self.low, self.high = package.profile.ranges()
         task = package.manifest.task_object()
         self.labels: tuple[str, ...] = task.labels if isinstance(task, Classification) else ()
-        self.run_seconds = package.session.measure_latency()
+        session = package.session
+        self.device = "cpu" if session is None else session.device
+        self.run_seconds = math.inf if session is None else session.measure_latency()
+        """Of one row; a function is never light."""
+        self.batch_rows = 1 if session is None or self.is_light else find_batch_rows(session, self.run_seconds)
+        """As many rows of a heavy model are run together at most: with more of them each takes no less time."""
         self.header = b"x-model-version: " + version.encode("ascii") + b"\r\n"
 
     @property
     def is_light(self) -> bool:
-        """Whether one run is short enough for the event loop."""
-        return self.run_seconds <= LIGHT_SECONDS
+        """Whether one run is short enough for the event loop; pictures must be decoded, which is not."""
+        return self.run_seconds <= LIGHT_SECONDS and self.package.schema.picture is None
+
+
+def find_batch_rows(session: OnnxSession, single_seconds: float) -> int:
+    """Return how many rows to run together: of 1, 2, 4, 8 and 16 the first after which more rows bring no more.
+
+    Larger batches make everybody in them wait, so each doubling must pay by `BATCH_GAIN` in rows per second.
+    """
+    rows, rate = 1, 1 / single_seconds
+    for size in (2, 4, 8, 16):
+        found = size / session.measure_latency(size)
+        if found < rate * BATCH_GAIN:
+            break
+        rows, rate = size, found
+    return rows
 
 
 class Endpoint:

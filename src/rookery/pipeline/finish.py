@@ -41,7 +41,7 @@ class Finish:
         has_warnings = self._warn(version, matrix, predictions)
         answers: list[Any] = list(map(self._respond, predictions))
         if has_warnings or set(map(type, answers)) != {dict}:
-            answers = list(map(_write_plainly, answers, predictions))
+            answers = list(map(write_plainly, answers, predictions))
         for call in work.calls:
             call.answers = answers[call.start : call.stop]
 
@@ -55,9 +55,7 @@ class Finish:
             return bool(warned)
         unsure = [p for p in predictions if p.confidence is not None and p.confidence < threshold]
         for prediction in unsure:
-            sure = f"confidence {prediction.confidence:.2f} is below {threshold:g}"
-            doubt = f"{sure}: {prediction.label} is little more than a guess"
-            prediction.warnings = [*prediction.warnings, doubt]
+            prediction.warnings = [*prediction.warnings, doubt_of(prediction, threshold)]
         return bool(warned or unsure)
 
 
@@ -105,8 +103,14 @@ def _regress(version: LoadedVersion, outputs: Matrix, ids: list[str], latencies:
     ]
 
 
-def _write_plainly(answer: Mapping[str, Any] | BaseModel, prediction: Prediction) -> dict[str, Any]:
+def write_plainly(answer: Mapping[str, Any] | BaseModel, prediction: Prediction) -> dict[str, Any]:
     """Return an answer as JSON values, with the warnings where there are any."""
     if isinstance(answer, BaseModel):
         answer = answer.model_dump(mode="json", exclude_none=True)
     return {**answer, "warnings": list(prediction.warnings)} if prediction.warnings else dict(answer)
+
+
+def doubt_of(prediction: Prediction, threshold: float) -> str:
+    """Return the warning of a classification whose confidence is below its service's threshold."""
+    sure = f"confidence {prediction.confidence:.2f} is below {threshold:g}"
+    return f"{sure}: {prediction.label} is little more than a guess"

@@ -40,7 +40,7 @@ class Observe:
     def _write_line(self, log: PredictionLog, call: Call, milliseconds: float) -> None:
         request_id = call.request_id
         if call.error is None and call.version is not None:
-            answer = call.answers[0] if call.kind == "single" else {"rows": len(call.answers)}
+            answer = call.logged_answer()
             log.log_prediction(
                 self._service,
                 answer,

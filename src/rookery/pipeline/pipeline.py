@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from rookery.errors import InferenceFailed, RequestError
 from rookery.pipeline.admit import Admit
@@ -12,10 +14,13 @@ from rookery.pipeline.call import Call, Pass
 from rookery.pipeline.encode import Encode, ErrorEncoder
 from rookery.pipeline.endpoint import Endpoint
 from rookery.pipeline.finish import Finish
+from rookery.pipeline.finish_pictures import FinishPictures
 from rookery.pipeline.infer import Infer
 from rookery.pipeline.observe import Observe
 from rookery.pipeline.read import Read
+from rookery.pipeline.read_pictures import ReadPictures, locate
 from rookery.pipeline.split import Split
+from rookery.pipeline.unit import Outcome, Unit, infer_units, make_units
 from rookery.telemetry.accumulator import WorkerMetrics
 from rookery.telemetry.logs import PredictionLog
 
@@ -27,8 +32,9 @@ Stage = Callable[[Pass], None]
 class Pipeline:
     """One service's stages in order: admit, read, split; infer; finish, encode, observe.
 
-    `run` makes the whole journey in one pass. Heavy models make it in three steps: `begin` in the event loop,
-    `infer` in a thread, `complete` in the event loop again. A stage that raises answers 500 to the call that made
+    `run` makes the whole journey in one pass. Heavy models make it in parts (`heavy.py`): `begin` in the event loop,
+    inference in threads, `complete` in the event loop again. A service that takes pictures has its own stages to
+    read, infer and finish. A stage that raises answers 500 to the call that made
     it raise and to no other: the pass is repeated call by call from that stage on.
     """
 
@@ -40,10 +46,13 @@ class Pipeline:
         log: PredictionLog | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self._before: tuple[Stage, ...] = (Admit(endpoint), Read(endpoint.contract))
+        contract = endpoint.contract
+        picture = contract.schema.picture
+        read: Stage = Read(contract) if picture is None else ReadPictures(contract, picture)
+        self._before: tuple[Stage, ...] = (Admit(endpoint), read)
         self._split = Split(endpoint)
-        self._infer = Infer()
-        self._finish = Finish(endpoint.contract)
+        self._infer: Stage = Infer() if picture is None else infer_pictures
+        self._finish: Stage = Finish(contract) if picture is None else FinishPictures(contract)
         self._encode = Encode(encode_error)
         self._observe = Observe(endpoint, metrics, log)
 
@@ -100,3 +109,30 @@ class Pipeline:
             return
         logger.exception("%s: call %s failed inside the pipeline", self.endpoint.contract.name, call.request_id)
         call.error = InferenceFailed(f"{self.endpoint.contract.name}: the prediction failed")
+
+
+def infer_pictures(work: Pass) -> None:
+    """Decode and answer a pass of pictures in this thread."""
+    units = make_units(work)
+    together = 1 if work.version is None else work.version.batch_rows
+    found: list[Outcome | RequestError] = []
+    for start in range(0, len(units), together):
+        found += infer_units(units[start : start + together])
+    take_outcomes(work, units, found)
+
+
+def take_outcomes(work: Pass, units: Sequence[Unit], found: Sequence[Outcome | RequestError]) -> None:
+    """Give a pass what its units came to; a call of which one failed leaves it with that one's error."""
+    for unit, outcome in zip(units, found, strict=True):
+        if not isinstance(outcome, Outcome) and unit.call.error is None:
+            unit.call.error = locate(outcome, unit.call, unit.place)
+    outcomes = [outcome for outcome in found if isinstance(outcome, Outcome)]
+    work.run_seconds = max((outcome.seconds for outcome in outcomes), default=0.0)
+    if len(outcomes) < len(found):
+        work.keep([call for call in work.calls if call.error is None])
+        kept = {id(call) for call in work.calls}
+        outcomes = [o for unit, o in zip(units, found, strict=True) if id(unit.call) in kept and isinstance(o, Outcome)]
+    if work.matrix is None:
+        work.outcomes = outcomes
+    elif outcomes:
+        work.outputs = np.concatenate([outcome.outputs for outcome in outcomes if outcome.outputs is not None])

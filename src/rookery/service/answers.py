@@ -8,22 +8,34 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from rookery.fields.schema import PictureField
+from rookery.service.picture_prediction import PictureFacts, PicturePrediction
 from rookery.service.prediction import Prediction
 from rookery.service.task import Regression, Task
 
 Respond = Callable[[Prediction], "Mapping[str, Any] | BaseModel"]
 
 
-def sample_predictions(task: Task, model_name: str) -> list[Prediction]:
-    """Return one made-up prediction for each label of a task, or one number of a regression."""
-    request_id, version = "00000000-0000-7000-8000-000000000000", "1"
+def sample_predictions(task: Task | None, model_name: str, picture: PictureField | None = None) -> list[Prediction]:
+    """Return one made-up prediction for each label of a task, or one number of a regression; none for a function."""
+    if task is None:
+        return []
+    facts: dict[str, Any] = {
+        "request_id": "00000000-0000-7000-8000-000000000000",
+        "model_name": model_name,
+        "version": "1",
+    }
+    kind: type[Prediction] = Prediction
+    if picture is not None:
+        kind = PicturePrediction
+        parameters = picture.parameters
+        facts["picture"] = PictureFacts("picture.png", "PNG", 640, 480)
+        facts["parameters"] = {} if parameters is None else {c.field: c.default for c in parameters.columns}
     if isinstance(task, Regression):
-        return [Prediction(request_id=request_id, model_name=model_name, version=version, value=1.0)]
+        return [kind(**facts, value=1.0)]
     return [
-        Prediction(
-            request_id=request_id,
-            model_name=model_name,
-            version=version,
+        kind(
+            **facts,
             class_id=index,
             label=label,
             confidence=1.0,

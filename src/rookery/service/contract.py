@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from rookery.fields.expression import Rule
 from rookery.fields.schema import InputSchema
 from rookery.service.definition import Service
-from rookery.service.policies import Limits
+from rookery.service.policies import Cache, Limits
 from rookery.service.prediction import Prediction
 from rookery.service.task import Task
 
@@ -27,13 +27,17 @@ class Contract:
     description: str
     definition_version: str
     schema: InputSchema
-    task: Task
+    task: Task | None
+    """None of a function, whose answer is its own."""
     rules: tuple[Rule, ...]
     output: type[BaseModel] | None
     respond: Callable[[Prediction], Mapping[str, Any] | BaseModel]
     confidence_threshold: float | None
     limits: Limits
     paths: tuple[str, ...]
+    invalid_status: Literal[400, 422] = 422
+    """How parameters beside a picture that break their schema are answered."""
+    cache: Cache = field(default_factory=Cache)
 
 
 def contract_of(service: Service) -> Contract:
@@ -52,4 +56,6 @@ def contract_of(service: Service) -> Contract:
         confidence_threshold=service.confidence_threshold,
         limits=service.limits,
         paths=tuple(service.paths),
+        invalid_status=service.invalid_status,
+        cache=service.cache,
     )

@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel
 
 from rookery.errors import DefinitionError
 from rookery.fields.expression import Expression, Rule
 from rookery.fields.hints import nearest
-from rookery.fields.schema import InputSchema, read_input_model
+from rookery.fields.pictures.schema import read_service_input
+from rookery.fields.schema import InputSchema
 from rookery.service.answers import Respond, find_answer_fault, sample_predictions
 from rookery.service.dataset import Dataset
+from rookery.service.function import PictureFunction
 from rookery.service.metrics import METRICS
 from rookery.service.policies import Cache, Gate, Limits, Rollout
 from rookery.service.prediction import respond_generically
+from rookery.service.pretrained import Pretrained
 from rookery.service.task import Classification, Regression, Task
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -44,7 +47,8 @@ class Service:
     name: str
     input: type[BaseModel]
     """An ordinary pydantic model; its fields are the columns, in order."""
-    task: Task
+    task: Task | None = None
+    """What the model answers; None for a `function`, whose answer is its own."""
     output: type[BaseModel] | None = None
     """The answer's model, for documentation and checks; by default the task's generic shape."""
     respond: Respond = respond_generically
@@ -52,6 +56,12 @@ class Service:
     data: Callable[[], Dataset] | None = None
     candidates: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     """Unfitted estimators by name, the simplest first: ties are decided in this order."""
+    pretrained: Mapping[str, Pretrained] = field(default_factory=dict)
+    """Weights that are fetched rather than trained, by the name of their architecture (`rookery pull`)."""
+    function: PictureFunction | None = None
+    """What answers instead of a model: called with the picture, uint8 [height, width(, 3)], and the parameters."""
+    libraries: Sequence[str] = ()
+    """Distributions that `function` computes with: with another version of one of them it is another function."""
     derived: Mapping[str, Expression] = field(default_factory=dict)
     """Further features, computed inside the graph from columns and earlier derived features."""
     rules: Sequence[Rule] = ()
@@ -73,6 +83,8 @@ class Service:
     """The version of this definition, shown by `/info` and the API's documentation."""
     paths: Sequence[str] = ("/predict",)
     """Where single predictions are answered, below the service's prefix."""
+    invalid_status: Literal[400, 422] = 422
+    """How parameters that break their schema are answered: 422 with a list of problems, or 400 with a sentence."""
     limits: Limits = field(default_factory=Limits)
     rollout: Rollout = field(default_factory=Rollout)
     cache: Cache = field(default_factory=Cache)
@@ -81,16 +93,20 @@ class Service:
     def __post_init__(self) -> None:
         check_name(self.name)
         try:
-            object.__setattr__(self, "schema", read_input_model(self.input))
+            schema = read_service_input(self.input, pixels=bool(self.candidates))
+            object.__setattr__(self, "schema", schema)
         except DefinitionError as error:
             raise self._fail(error.message, error.cure) from error
-        if not isinstance(cast(Any, self.task), (Classification, Regression)):
+        if self.function is None and not isinstance(cast(Any, self.task), (Classification, Regression)):
             raise self._fail(f"task={self.task!r:.50} is no task", "Give Classification('a', 'b') or Regression()")
         object.__setattr__(self, "metric", self.metric or self._default_metric())
         object.__setattr__(self, "candidates", dict(self.candidates))
+        object.__setattr__(self, "pretrained", dict(self.pretrained))
+        object.__setattr__(self, "libraries", tuple(self.libraries))
         object.__setattr__(self, "derived", dict(self.derived))
         object.__setattr__(self, "rules", tuple(self.rules))
         object.__setattr__(self, "paths", (self.paths,) if isinstance(self.paths, str) else tuple(self.paths))
+        self._check_origin()
         self._check_training()
         self._check_scores()
         self._check_derived()
@@ -99,10 +115,33 @@ class Service:
         self._check_answers()
 
     def _default_metric(self) -> str:
+        if self.function is not None:
+            return ""
         return "f1_macro" if isinstance(self.task, Classification) else "rmse"
 
     def _fail(self, message: str, cure: str) -> DefinitionError:
         return DefinitionError(f"{self.name}: {message}", cure=cure)
+
+    def _check_origin(self) -> None:
+        """Check that the model comes from one place, and that the input suits it."""
+        has_picture = self.schema.picture is not None
+        origins = {"candidates": self.candidates, "pretrained": self.pretrained, "function": self.function}
+        given = [name for name, value in origins.items() if value]
+        if len(given) > 1:
+            raise self._fail(f"it declares {' and '.join(given)}", "A model has one origin: keep one of them")
+        if not has_picture and (self.pretrained or self.function or self.invalid_status != 422):
+            what = next((name for name in given if name != "candidates"), "invalid_status")
+            raise self._fail(f"{what} is for services that take a picture", "Declare a field Annotated[bytes, Image()]")
+        if self.function is not None and (self.task is not None or not callable(self.function)):
+            raise self._fail("a function is no function, or has a task besides", "Give function=… and no task")
+        if self.libraries and self.function is None:
+            raise self._fail("libraries are those of a function", "Drop them")
+        if has_picture and (self.derived or self.rules):
+            raise self._fail("a picture has neither derived features nor rules", "Drop derived and rules")
+        if self.pretrained and not isinstance(self.task, Classification):
+            raise self._fail("pretrained weights answer a classification", "Give task=Classification(*labels)")
+        if self.pretrained and self.schema.picture is not None and self.schema.picture.image.shape is None:
+            raise self._fail("pretrained weights read pictures of one size", "Give Image(width=224, height=224)")
 
     def _check_training(self) -> None:
         if self.data is not None and not callable(self.data):
@@ -129,6 +168,10 @@ class Service:
             raise self._fail("cross_validation_repeats is below 1", "Choose 1 or more")
 
     def _check_scores(self) -> None:
+        if self.task is None:
+            if self.metric or self.gate.thresholds() or self.confidence_threshold is not None:
+                raise self._fail("a function has no scores", "Drop metric, gate and confidence_threshold")
+            return
         for name in (self.metric, *self.gate.thresholds()):
             metric = METRICS.get(name)
             if metric is None or metric.task != self.task.kind:
@@ -194,7 +237,7 @@ class Service:
         if output is not None and not (isinstance(output, type) and issubclass(output, BaseModel)):
             raise self._fail(f"output={self.output!r:.50} is no pydantic model", "Derive it from pydantic.BaseModel")
         try:
-            predictions = sample_predictions(self.task, self.resolve_model_name("candidate"))
+            predictions = sample_predictions(self.task, self.resolve_model_name("candidate"), self.schema.picture)
         except (KeyError, IndexError, ValueError) as error:
             raise self._fail(
                 f"model_name {self.model_name!r} cannot be filled in ({error})", "Use {service} and {candidate} only"
@@ -207,6 +250,16 @@ class Service:
                     f"the answer to the prediction {what!r} fails: {fault}",
                     "Make respond() return, for every label, JSON values that the output model allows",
                 )
+
+    def require_task(self) -> Task:
+        """Return the task.
+
+        Raises:
+            DefinitionError: the service is a function and has none.
+        """
+        if self.task is None:
+            raise self._fail("a function has no task", "Only models are trained, judged and exported")
+        return self.task
 
     def resolve_model_name(self, candidate: str) -> str:
         """Return the model's name in answers when `candidate` was chosen."""

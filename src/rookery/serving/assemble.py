@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +18,11 @@ from typing import Any, Protocol
 from starlette.applications import Starlette
 
 from rookery.errors import PackageError, ServeError
+from rookery.package.function import FunctionCode, function_code
 from rookery.package.manifest import read_manifest
+from rookery.package.opener import Opening
+from rookery.pipeline.cache.store import SharedStore
+from rookery.pipeline.cache.watch import watch_stores
 from rookery.pipeline.endpoint import Endpoint
 from rookery.registry.traffic import read_traffic_file, traffic_path
 from rookery.service.contract import Contract, contract_of
@@ -33,7 +39,9 @@ from rookery.telemetry.logs import PredictionLog
 from rookery.telemetry.metrics import IN_FLIGHT
 
 HEAVY_THREADS = 8
-"""So many services at most run heavy models at the same time."""
+"""So many runs of heavy models at most, of all services together, are under way at the same time."""
+INFERENCE_NICENESS = 10
+"""How far inference threads step back behind the event loops of this machine (nice, 0 to 19)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,15 +97,28 @@ def assemble(
         DefinitionError: a service's own code is at fault.
         RegistryError: the traffic file of a service without code is unreadable.
     """
-    contracts = _choose_contracts(settings, services)
-    executor = ThreadPoolExecutor(min(HEAVY_THREADS, len(contracts)), thread_name_prefix="infer")
-    mounts = []
-    for contract in contracts:
-        prefix = f"/{contract.name}" if len(contracts) > 1 else ""
-        mount = Mount(Endpoint(contract), metrics=metrics, executor=executor, log=log, prefix=prefix)
+    served = _choose_services(settings, services)
+    runs = max(1, (os.cpu_count() or 1) // (settings.workers * threads))
+    executor = ThreadPoolExecutor(
+        min(HEAVY_THREADS, runs * len(served)), thread_name_prefix="infer", initializer=lower_priority
+    )
+    mounts: list[Mount] = []
+    sources: list[VersionSource] = []
+    stores: list[SharedStore] = []
+    for contract, code in served:
+        prefix = f"/{contract.name}" if len(served) > 1 else ""
+        shared = open_store(settings, contract)
+        stores += [] if shared is None else [shared]
+        mount = Mount(
+            Endpoint(contract), metrics=metrics, executor=executor, log=log, prefix=prefix, runs=runs, shared=shared
+        )
         metrics.watch_gauge(IN_FLIGHT, mount.name, read=_reader_of(mount))
         mounts.append(mount)
-    watcher = VersionWatcher(_sources(settings, mounts, metrics, threads), metrics)
+        sources.append(
+            _make_source(settings, mount, metrics, Opening(threads=threads, device=settings.device, code=code))
+        )
+    watch_stores(metrics, stores)
+    watcher = VersionWatcher(sources, metrics)
     state = ServingState()
     app = build(
         mounts,
@@ -106,30 +127,52 @@ def assemble(
         state=state,
         metrics_folder=metrics_folder,
         log=log,
-        lifespan=_watch(watcher, state, executor),
+        lifespan=_watch(watcher, state, executor, stores),
     )
     watcher.load_all()
     return Assembly(app=app, mounts=mounts, state=state, watcher=watcher)
 
 
-def _choose_contracts(settings: Settings, services: Sequence[str]) -> list[Contract]:
+def lower_priority() -> None:
+    """Give this thread less of the processor than others: pictures can wait, the event loop answers everybody."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), INFERENCE_NICENESS)
+
+
+def open_store(settings: Settings, contract: Contract) -> SharedStore | None:
+    """Return the Redis that a service shares its answers through; None where none is configured, or nothing cached.
+
+    Raises:
+        SettingError: the Redis client is not installed, or does not understand the URL.
+    """
+    if settings.redis_url is None or not contract.cache.enabled:
+        return None
+    from rookery.pipeline.cache.redis_store import RedisStore  # its driver is loaded where it is used
+
+    return RedisStore(settings.redis_url, ttl_seconds=contract.cache.ttl_seconds, timeout=settings.redis_timeout)
+
+
+def _choose_services(settings: Settings, services: Sequence[str]) -> list[tuple[Contract, FunctionCode | None]]:
+    """Return what is served: each service's contract and, where it answers itself, its code."""
     if settings.package is not None:
         try:
-            return [generic_contract(read_manifest(settings.package), settings)]
+            return [(generic_contract(read_manifest(settings.package), settings), None)]
         except PackageError as error:
             raise ServeError(f"{settings.package} cannot be served: {error.message}", cure=error.cure) from error
     known = find_services(settings.services_folder)
-    contracts = []
+    served: list[tuple[Contract, FunctionCode | None]] = []
     for name in services or sorted(known):
         if name in known:
-            contracts.append(with_deadline(contract_of(load_service(settings.services_folder, name)), settings))
+            service = load_service(settings.services_folder, name)
+            code = None if service.function is None else function_code(service)
+            served.append((with_deadline(contract_of(service), settings), code))
         else:
-            contracts.append(_contract_of_champion(settings, name))
-    if not contracts:
+            served.append((_contract_of_champion(settings, name), None))
+    if not served:
         raise ServeError(
             f"there is no service in {settings.services_folder}", cure="`rookery new NAME` writes one; or use --package"
         )
-    return contracts
+    return served
 
 
 def _contract_of_champion(settings: Settings, name: str) -> Contract:
@@ -148,17 +191,19 @@ def _contract_of_champion(settings: Settings, name: str) -> Contract:
         raise ServeError(f"{name}: version {champion} cannot be served: {error.message}", cure=error.cure) from error
 
 
-def _sources(settings: Settings, mounts: Sequence[Mount], metrics: WorkerMetrics, threads: int) -> list[VersionSource]:
+def _make_source(settings: Settings, mount: Mount, metrics: WorkerMetrics, opening: Opening) -> VersionSource:
     if settings.package is not None:
-        return [PackageSource(mount, settings.package, metrics=metrics, threads=threads) for mount in mounts]
-    return [TrafficSource(mount, home=settings.home, metrics=metrics, threads=threads) for mount in mounts]
+        return PackageSource(mount, settings.package, metrics=metrics, opening=opening)
+    return TrafficSource(mount, home=settings.home, metrics=metrics, opening=opening)
 
 
 def _reader_of(mount: Mount) -> Callable[[], float]:
     return lambda: mount.open_requests
 
 
-def _watch(watcher: VersionWatcher, state: ServingState, executor: ThreadPoolExecutor) -> Lifespan:
+def _watch(
+    watcher: VersionWatcher, state: ServingState, executor: ThreadPoolExecutor, stores: Sequence[SharedStore]
+) -> Lifespan:
     """Return the life of the application: it follows its versions while it serves."""
 
     @contextlib.asynccontextmanager
@@ -172,6 +217,8 @@ def _watch(watcher: VersionWatcher, state: ServingState, executor: ThreadPoolExe
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
+            for store in stores:
+                await store.close()
             executor.shutdown(wait=False, cancel_futures=True)
 
     return lifespan

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from starlette.types import Receive
 
 from rookery.errors import MalformedRequest, PayloadTooLarge, UnsupportedMedia
+
+READABLE_JSON = "Send 'Content-Type: application/json' in UTF-8"
 
 _JSON_SUFFIX = re.compile(rb"[a-z0-9!#$&^_.-]+/[a-z0-9!#$&^_.-]+\+json")
 
@@ -21,19 +23,27 @@ class BodyTimeout(Exception):
     """The request's body did not arrive in time."""
 
 
-async def read_json_body(
-    headers: Iterable[tuple[bytes, bytes]], receive: Receive, *, limit: int, seconds: float
+async def read_body(
+    headers: Sequence[tuple[bytes, bytes]],
+    receive: Receive,
+    *,
+    limit: int,
+    seconds: float,
+    is_readable: Callable[[bytes], bool],
+    readable: str,
 ) -> bytes:
-    """Read a body that is to be JSON, of at most `limit` bytes, within so many `seconds`.
+    """Read a body of at most `limit` bytes, within so many `seconds`.
+
+    `is_readable` tells by a `Content-Type` whether the body is read at all; `readable` says what is, as a cure.
 
     Raises:
-        UnsupportedMedia: the body is compressed, or is declared to be something else than JSON.
+        UnsupportedMedia: the body is compressed, or is declared to be something that is not read.
         MalformedRequest: the declared length is no number.
         PayloadTooLarge: the body is longer, or says that it will be; the rest of it has not been read.
         BodyTimeout: the body did not arrive in time.
         ClientGone: the client left.
     """
-    check_headers(headers, limit)
+    check_headers(headers, limit, is_readable=is_readable, readable=readable)
     chunks: list[bytes] = []
     size = 0
     try:
@@ -54,15 +64,15 @@ async def read_json_body(
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def check_headers(headers: Iterable[tuple[bytes, bytes]], limit: int) -> None:
-    """Refuse a body by what its headers say of it; see `read_json_body`."""
+def check_headers(
+    headers: Iterable[tuple[bytes, bytes]], limit: int, *, is_readable: Callable[[bytes], bool], readable: str
+) -> None:
+    """Refuse a body by what its headers say of it; see `read_body`."""
     for name, value in headers:
         if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            raise UnsupportedMedia("compressed request bodies are not read", cure="Send the JSON as it is")
-        if name == b"content-type" and not is_json_type(value):
-            raise UnsupportedMedia(
-                "the request's content type is not read here", cure="Send 'Content-Type: application/json' in UTF-8"
-            )
+            raise UnsupportedMedia("compressed request bodies are not read", cure="Send the body as it is")
+        if name == b"content-type" and not is_readable(value):
+            raise UnsupportedMedia("the request's content type is not read here", cure=readable)
         if name == b"content-length":
             if not value.isdigit() or len(value) > 18:
                 raise MalformedRequest("Content-Length is no number")

@@ -22,7 +22,19 @@ def find_mismatch(contract: Contract, manifest: Manifest) -> str:
         difference = _compare_columns(mine, its)
         if difference:
             return f"column {place}: {difference}"
+    difference = _compare_pictures(contract, manifest)
+    if difference:
+        return difference
     return _compare_tasks(contract.task, manifest.task_object())
+
+
+def _compare_pictures(contract: Contract, manifest: Manifest) -> str:
+    """Return how the pictures differ; how large or of which format they may be can change without a new model."""
+    mine, its = contract.schema.picture, manifest.input.picture
+    if mine is None or its is None:
+        return "" if (mine is None) == (its is None) else "only one of them takes a picture"
+    fits = [(image.width, image.height, image.mode, image.fit, image.shorter_side) for image in (mine.image, its.image)]
+    return "" if fits[0] == fits[1] else f"the code fits pictures to {fits[0]}, the model reads {fits[1]}"
 
 
 def _compare_columns(mine: Column | None, its: Column | None) -> str:
@@ -41,9 +53,10 @@ def _compare_columns(mine: Column | None, its: Column | None) -> str:
     return ""
 
 
-def _compare_tasks(mine: Task, its: Task) -> str:
-    if mine.kind != its.kind:
-        return f"the code declares a {mine.kind}, the model is a {its.kind}"
+def _compare_tasks(mine: Task | None, its: Task | None) -> str:
+    kinds = ["function" if task is None else task.kind for task in (mine, its)]
+    if kinds[0] != kinds[1]:
+        return f"the code declares a {kinds[0]}, the model is a {kinds[1]}"
     if isinstance(mine, Classification) and isinstance(its, Classification) and mine.labels != its.labels:
         return f"the code declares the labels {list(mine.labels)}, the model answers {list(its.labels)}"
     return ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from rookery.errors import PackageError, RookeryError
 from rookery.package.contract import contract_from_manifest
 from rookery.package.manifest import Manifest
-from rookery.package.opener import Package, open_package
+from rookery.package.opener import Opening, Package
 from rookery.pipeline.endpoint import LoadedVersion
 from rookery.registry.traffic import PackageRef, TrafficFile
 from rookery.service.contract import Contract
@@ -48,7 +48,7 @@ def load_traffic(
     *,
     home: Path,
     series: Mapping[str, SeriesHandle],
-    threads: int,
+    opening: Opening,
 ) -> Loaded:
     """Load the versions that a traffic file lets answer; those of `present` that are the same are used again."""
     if file is None or file.traffic.champion is None:
@@ -65,7 +65,7 @@ def load_traffic(
             versions[version] = known
             continue
         try:
-            package = _open_stored(home, ref, contract, threads=threads)
+            package = _open_stored(home, ref, contract, opening)
             versions[version] = LoadedVersion(package, version, series=series[version])
         except RookeryError as error:
             problems.append(f"version {version} was refused: {_phrase(error, home / ref.path)}")
@@ -78,12 +78,12 @@ def load_traffic(
     )
 
 
-def _open_stored(home: Path, ref: PackageRef, contract: Contract, *, threads: int) -> Package:
+def _open_stored(home: Path, ref: PackageRef, contract: Contract, opening: Opening) -> Package:
     """Open a package of the store, if it is the registered one and fits the service's code."""
     directory = (home / ref.path).resolve()
     if not directory.is_relative_to((home / "packages").resolve()):
         raise PackageError("its package lies outside the package store")
-    package = open_package(directory, threads=threads)
+    package = opening.open(directory)
     if package.manifest_sha256 != ref.manifest_sha256:
         raise PackageError("its manifest is not the one that was registered")
     mismatch = find_mismatch(contract, package.manifest)
@@ -95,10 +95,10 @@ def _open_stored(home: Path, ref: PackageRef, contract: Contract, *, threads: in
     return package
 
 
-def load_package(directory: Path, *, series: SeriesHandle, threads: int) -> Loaded:
+def load_package(directory: Path, *, series: SeriesHandle, opening: Opening) -> Loaded:
     """Load a package that is served alone, as version 1."""
     try:
-        package = open_package(directory, threads=threads)
+        package = opening.open(directory)
         version = LoadedVersion(package, SINGLE_VERSION, series=series)
     except RookeryError as error:
         return Loaded(problems=(f"the package was refused: {_phrase(error, directory)}",))

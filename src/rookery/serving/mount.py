@@ -8,15 +8,21 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
 from rookery.errors import DeadlineExceeded
+from rookery.pipeline.answer_cache import AnswerCache
 from rookery.pipeline.batcher import Batcher
+from rookery.pipeline.cache.store import SharedStore
+from rookery.pipeline.cache.watch import watch_cache
 from rookery.pipeline.call import Call
 from rookery.pipeline.endpoint import Endpoint, LoadedVersion
+from rookery.pipeline.heavy import HeavyPath
 from rookery.pipeline.pipeline import Pipeline
+from rookery.pipeline.unit import infer_units
 from rookery.service.contract import Contract
 from rookery.serving.http import encode_error
 from rookery.serving.lane import LaneRoute
 from rookery.telemetry.accumulator import WorkerMetrics
 from rookery.telemetry.logs import PredictionLog
+from rookery.telemetry.metrics import BATCH_WAITING
 
 INLINE_BODY_BYTES = 65_536
 """Larger bodies leave the event loop while the model runs, even if one row of it is light."""
@@ -37,6 +43,7 @@ class Mount:
         log: PredictionLog | None = None,
         prefix: str = "",
         runs: int = 1,
+        shared: SharedStore | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.prefix = prefix
@@ -45,7 +52,12 @@ class Mount:
         self.champion_share = 0
         """How many percent of the predictions the champion answers."""
         self._pipeline = Pipeline(endpoint, encode_error, metrics, log)
-        self._batcher = Batcher(self._pipeline, executor, runs=runs)
+        cache = None if not endpoint.contract.cache.enabled else _make_cache(endpoint.contract, metrics, shared)
+        batcher = Batcher(infer_units, executor, runs=runs, observe=_observe_batch)
+        metrics.watch_gauge(BATCH_WAITING, self.name, read=lambda: batcher.waiting)
+        self._heavy = HeavyPath(self._pipeline, batcher, cache)
+        self.is_inline = endpoint.contract.schema.picture is None and cache is None
+        """Whether calls may be answered inline at all: without a picture to decode and a cache to ask."""
         self._deadline = endpoint.contract.limits.deadline_seconds
 
     @property
@@ -67,7 +79,17 @@ class Mount:
     @property
     def is_light(self) -> bool:
         """Whether calls may be answered inline."""
-        return self.endpoint.is_light or self.endpoint.champion is None
+        return self.is_inline and (self.endpoint.is_light or self.endpoint.champion is None)
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether requests send pictures rather than JSON."""
+        return self.contract.schema.picture is not None
+
+    @property
+    def runs(self) -> int:
+        """How many runs of a heavy model may be under way at once in this worker."""
+        return self._heavy.batcher.runs
 
     def install(
         self,
@@ -103,7 +125,7 @@ class Mount:
             return
         try:
             async with asyncio.timeout(self._deadline - (time.perf_counter() - call.received)):
-                await self._batcher.answer(call)
+                await self._heavy.answer(call)
         except TimeoutError:
             self._give_up(call)
 
@@ -118,10 +140,23 @@ class Mount:
             self._pipeline.complete([call], [])
 
 
+def _make_cache(contract: Contract, metrics: WorkerMetrics, shared: SharedStore | None) -> AnswerCache:
+    """Return the service's cache, shown by the metrics."""
+    cache = AnswerCache(contract.cache, shared=shared)
+    watch_cache(metrics, contract.name, cache.counts, cache.memory)
+    return cache
+
+
+def _observe_batch(version: LoadedVersion, rows: int) -> None:
+    version.series.observe_run(0.0, 0, rows)
+
+
 def lane_routes(mounts: Sequence[Mount]) -> Mapping[bytes, LaneRoute]:
     """Return the request targets whose plain predictions the lane may take."""
     routes: dict[bytes, LaneRoute] = {}
     for mount in mounts:
+        if not mount.is_inline:
+            continue
         for path in mount.contract.paths:
             routes[f"{mount.prefix}{path}".encode("ascii")] = LaneRoute(mount, "single")
         routes[f"{mount.prefix}/predict/batch".encode("ascii")] = LaneRoute(mount, "batch")

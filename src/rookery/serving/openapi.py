@@ -10,6 +10,7 @@ import msgspec
 from pydantic import BaseModel
 
 from rookery.fields.columns import Column
+from rookery.fields.pictures.schema import describe_picture_input
 from rookery.package.contract import GenericClass, GenericValue
 from rookery.service.contract import Contract
 from rookery.service.prediction import respond_generically
@@ -116,11 +117,28 @@ def _describe_route(route: RouteSpec, owner: Mount | None, mounts: Sequence[Moun
         label, media = _label(owner, mounts), "application/json"
         batch = "Batch" if route.body == "batch" else ""
         success = _refer(f"{label}Answer{batch}")
-        content = {"application/json": {"schema": _refer(f"{label}Input{batch}")}}
+        body_schema = _refer(f"{label}Input{batch}")
+        content = {"application/json": {"schema": body_schema}}
+        if owner.takes_pictures:
+            content = {"multipart/form-data": {"schema": body_schema}}
+            operation["parameters"] = _describe_parameters(owner)
+            if not batch:
+                content["image/*"] = {"schema": {"type": "string", "format": "binary"}}
         operation["requestBody"] = {"required": True, "content": content}
     operation["responses"]["200"] = _respond("The answer", media, success)
     operation["responses"] = dict(sorted(operation["responses"].items()))
     return operation
+
+
+def _describe_parameters(mount: Mount) -> list[Schema]:
+    """Return the parameters beside a picture, as they may stand in the query string."""
+    picture = mount.contract.schema.picture
+    parameters = None if picture is None else picture.parameters
+    properties = {} if parameters is None else parameters.json_schema().get("properties", {})
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema, "description": schema.get("description", "")}
+        for name, schema in properties.items()
+    ]
 
 
 def _refer(name: str) -> Schema:
@@ -139,10 +157,13 @@ def describe_contract(mount: Mount, *, label: str) -> dict[str, Schema]:
     """Return the schemas of a service's input, answer and their batches, by name."""
     contract = mount.contract
     schemas: dict[str, Schema] = {}
-    row = _read_model(contract.schema.model, "validation", label, schemas)
-    example = example_input(mount)
-    if example is not None:
-        row["examples"] = [example]
+    if contract.schema.picture is not None:
+        row = describe_picture_input(contract.schema)
+    else:
+        row = _read_model(contract.schema.model, "validation", label, schemas)
+        example = example_input(mount)
+        if example is not None:
+            row["examples"] = [example]
     output = contract.output or _generic_output(contract)
     answer: Schema = {"type": "object"} if output is None else _read_model(output, "serialization", label, schemas)
     answer.setdefault("properties", {})["warnings"] = {
@@ -151,11 +172,16 @@ def describe_contract(mount: Mount, *, label: str) -> dict[str, Schema]:
         "description": "What to doubt in this answer; absent when there is nothing",
     }
     rows: Schema = {"type": "array", "items": _refer(f"{label}Input"), "maxItems": contract.limits.rows}
+    batch: Schema = {"type": "object", "required": ["rows"], "properties": {"rows": rows}}
+    if contract.schema.picture is not None:
+        name = contract.schema.picture.name
+        files = {"type": "array", "items": row["properties"][name], "minItems": 1, "maxItems": contract.limits.rows}
+        batch = {**row, "properties": {**row["properties"], name: files}}
     answers: Schema = {"type": "array", "items": _refer(f"{label}Answer")}
     return schemas | {
         f"{label}Input": row,
         f"{label}Answer": answer,
-        f"{label}InputBatch": {"type": "object", "required": ["rows"], "properties": {"rows": rows}},
+        f"{label}InputBatch": batch,
         f"{label}AnswerBatch": {"type": "object", "required": ["predictions"], "properties": {"predictions": answers}},
     }
 

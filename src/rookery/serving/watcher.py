@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rookery.errors import RegistryError
+from rookery.package.opener import Opening
 from rookery.registry.traffic import TrafficFile, read_traffic_file, traffic_path
 from rookery.serving.loader import SINGLE_VERSION, Loaded, apply, load_package, load_traffic
 from rookery.serving.mount import Mount
@@ -42,11 +43,11 @@ class VersionSource(Protocol):
 class TrafficSource:
     """A service's traffic file, written by the registry's synchronisation."""
 
-    def __init__(self, mount: Mount, *, home: Path, metrics: WorkerMetrics, threads: int = 1) -> None:
+    def __init__(self, mount: Mount, *, home: Path, metrics: WorkerMetrics, opening: Opening | None = None) -> None:
         self.mount = mount
         self._home = home
         self._metrics = metrics
-        self._threads = threads
+        self._opening = opening or Opening()
         self._path = traffic_path(home, mount.name)
         self._file: TrafficFile | None = None
         self._problem = ""
@@ -71,17 +72,19 @@ class TrafficSource:
             return Loaded(problems=(self._problem,))
         mount = self.mount
         present = mount.endpoint.versions
-        return load_traffic(self._file, mount.contract, present, home=self._home, series=series, threads=self._threads)
+        return load_traffic(self._file, mount.contract, present, home=self._home, series=series, opening=self._opening)
 
 
 class PackageSource:
     """One package folder, served alone."""
 
-    def __init__(self, mount: Mount, directory: Path, *, metrics: WorkerMetrics, threads: int = 1) -> None:
+    def __init__(
+        self, mount: Mount, directory: Path, *, metrics: WorkerMetrics, opening: Opening | None = None
+    ) -> None:
         self.mount = mount
         self._directory = directory
         self._metrics = metrics
-        self._threads = threads
+        self._opening = opening or Opening()
 
     def fingerprint(self) -> Fingerprint:
         """Return the inodes, sizes and times of change of the package's files."""
@@ -99,7 +102,7 @@ class PackageSource:
         if self.mount.endpoint.champion is not None:
             endpoint = self.mount.endpoint
             return Loaded(versions=endpoint.versions, champion=SINGLE_VERSION, weights={SINGLE_VERSION: 100})
-        return load_package(self._directory, series=series[SINGLE_VERSION], threads=self._threads)
+        return load_package(self._directory, series=series[SINGLE_VERSION], opening=self._opening)
 
 
 class VersionWatcher:

@@ -42,7 +42,7 @@ class Verdict:
 def describe_metrics(service: Service, arena: Arena, verdict: Verdict) -> dict[str, Any]:
     """Return the content of `metrics.json`: `scores` are the chosen candidate's, as the gate saw them."""
     report = verdict.chosen.report
-    detail = judge_in_detail(service.task, arena.test_target, verdict.chosen.outputs)
+    detail = judge_in_detail(service.require_task(), arena.test_target, verdict.chosen.outputs)
     return {
         "service": service.name,
         "model_name": service.resolve_model_name(report.name),
@@ -76,7 +76,7 @@ def describe_rows(service: Service, arena: Arena, chosen: Contender) -> Profile:
     """
     matrix = arena.data.matrix[arena.split.train]
     outputs = chosen.outputs if len(chosen.outputs) >= ENOUGH_ROWS else run_in_batches(chosen.session, matrix)
-    return make_profile(service.schema.columns, matrix, outputs, service.task)
+    return make_profile(service.schema.columns, matrix, outputs, service.require_task())
 
 
 def assemble(service: Service, arena: Arena, verdict: Verdict, provenance: Provenance, directory: Path) -> Manifest:

@@ -39,7 +39,7 @@ def make_estimator(service: Service, name: str) -> Any:
             cure="Correct its factory, or install the library it needs: pip install 'rookery[train]'",
         ) from error
     seed_estimator(estimator, service.seed)
-    check_estimator(estimator, service.task)
+    check_estimator(estimator, service.require_task())
     return estimator
 
 

@@ -46,10 +46,11 @@ def _head(service: Service, metrics: Mapping[str, Any], provenance: Provenance) 
 def _use(service: Service, profile: Profile) -> Iterator[str]:
     yield "## Intended use"
     yield ""
-    if isinstance(service.task, Classification):
-        yield f"Tells which of {', '.join(service.task.labels)} a row is, with a probability for each."
+    task = service.require_task()
+    if isinstance(task, Classification):
+        yield f"Tells which of {', '.join(task.labels)} a row is, with a probability for each."
     else:
-        unit = f", in {service.task.unit}" if service.task.unit else ""
+        unit = f", in {task.unit}" if task.unit else ""
         yield f"Estimates one number{unit}."
     yield "It answers rows like those it was trained on; other rows are answered with a warning, or refused."
     yield ""

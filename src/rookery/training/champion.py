@@ -102,7 +102,7 @@ def compare(
     conditions = judge_against_champion(
         service.gate,
         service.metric,
-        service.task,
+        service.require_task(),
         data.target[split.test][rows],
         challenger=outputs[rows],
         champion=champion.package.run(data.matrix[split.test][rows]),

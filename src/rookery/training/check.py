@@ -27,15 +27,19 @@ def check_count(service: str, rows: int) -> None:
         raise DataError(f"{service}: {rows} training rows are too few", cure=f"Bring at least {MINIMUM_ROWS} rows")
 
 
-def check_columns(service: str, columns: Sequence[Column], task: Task, matrix: Matrix, target: Target) -> list[str]:
+def check_columns(
+    service: str, columns: Sequence[Column], task: Task, matrix: Matrix, target: Target, *, are_pixels: bool = False
+) -> list[str]:
     """Refuse training sets that teach nothing; return notes on what is odd but workable.
+
+    A pixel may be the same in all pictures: in a corner nothing is ever drawn.
 
     Raises:
         DataError: a class with too few rows, a constant target, a constant column, or a category that the
             input model allows and no row has: a model answers such inputs by chance.
     """
     _check_target(service, task, target)
-    for position, column in enumerate(columns):
+    for position, column in enumerate(() if are_pixels else columns):
         _check_column(service, column, matrix[:, position])
     return [*_note_missing(columns, matrix), *_note_duplicates(matrix, target)]
 

@@ -96,7 +96,7 @@ def run_candidate(service: Service, name: str, arena: Arena, on_step: Callable[[
     report = CandidateReport(
         name=name,
         estimator=exported.estimator_kind,
-        held_out=score(service.task, arena.test_target, outputs),
+        held_out=score(service.require_task(), arena.test_target, outputs),
         cross_validation=validation,
         fit_seconds=fitted.seconds,
         graph_bytes=len(exported.model),
@@ -116,7 +116,9 @@ def run_in_batches(session: OnnxSession, matrix: Matrix) -> Matrix:
 
 def _export(service: Service, name: str, fitted: Fitted) -> Exported:
     try:
-        return export_estimator(fitted.estimator, schema=service.schema, derived=service.derived, task=service.task)
+        return export_estimator(
+            fitted.estimator, schema=service.schema, derived=service.derived, task=service.require_task()
+        )
     except TrainingError as error:
         raise type(error)(f"{service.name}: candidate {name!r}: {error.message}", cure=error.cure) from error
 

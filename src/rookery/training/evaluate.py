@@ -57,7 +57,7 @@ def make_folds(service: Service, matrix: Matrix, target: Target, rows: int) -> l
     if not folds:
         return []
     repeats = service.cross_validation_repeats
-    return list(fold_rows(service.task, matrix, target, folds=folds, repeats=repeats, seed=service.seed))
+    return list(fold_rows(service.require_task(), matrix, target, folds=folds, repeats=repeats, seed=service.seed))
 
 
 def cross_validate(
@@ -75,8 +75,8 @@ def cross_validate(
     for fold in folds:
         estimator = make_estimator(service, name)
         fit(service, name, estimator, features[fold.train], target[fold.train])
-        outputs = answer(estimator, features[fold.test], order_for(estimator, service.task))
-        scores.append(score(service.task, target[fold.test], outputs))
+        outputs = answer(estimator, features[fold.test], order_for(estimator, service.require_task()))
+        scores.append(score(service.require_task(), target[fold.test], outputs))
         on_fold()
     repeats = service.cross_validation_repeats
     return CrossValidation(
@@ -98,7 +98,7 @@ def permutation_importance(
     generator = np.random.default_rng(service.seed)
     rows = np.sort(generator.permutation(len(matrix))[:IMPORTANCE_ROWS])
     matrix, target, metric = matrix[rows], target[rows], service.metric
-    base = score(service.task, target, run(matrix))[metric]
+    base = score(service.require_task(), target, run(matrix))[metric]
     worse = -1.0 if is_better(metric, 1.0, 0.0) else 1.0
     importance = {}
     for position, column in enumerate(service.schema.columns):
@@ -106,6 +106,6 @@ def permutation_importance(
         for _ in range(IMPORTANCE_REPEATS):
             shuffled = matrix.copy()
             shuffled[:, position] = generator.permutation(shuffled[:, position])
-            changes.append(worse * (score(service.task, target, run(shuffled))[metric] - base))
+            changes.append(worse * (score(service.require_task(), target, run(shuffled))[metric] - base))
         importance[column.name] = float(np.mean(changes))
     return dict(sorted(importance.items(), key=lambda entry: (-entry[1], entry[0])))

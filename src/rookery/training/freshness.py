@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rookery.errors import RegistryUnavailable, RookeryError, VersionNotFound
 from rookery.package.files import read_package_file
+from rookery.package.function import function_code
+from rookery.package.manifest import read_manifest
 from rookery.registry.base import CHAMPION, Registry
 from rookery.service.definition import Service
 from rookery.training.provenance import definition_digest
@@ -19,12 +21,13 @@ def needs_training(service: Service, registry: Registry, *, home: Path) -> str |
     """Return why a service must be trained before it can serve, in words; None when its champion will do.
 
     A champion will do if the definition it was trained by is the present one; data is not loaded again, so new rows
-    do not count. Services without candidates never need training.
+    do not count. A function's champion will do if it is the code that is here. Other services without candidates
+    never need training.
 
     Raises:
         RegistryUnavailable: the registry does not answer.
     """
-    if not service.candidates:
+    if not service.candidates and service.function is None:
         return None
     try:
         version = registry.version(service.name, CHAMPION).version
@@ -34,11 +37,15 @@ def needs_training(service: Service, registry: Registry, *, home: Path) -> str |
     with tempfile.TemporaryDirectory(prefix="champion-", dir=home) as folder:
         try:
             directory = registry.download(service.name, version, Path(folder) / "package")
+            manifest = read_manifest(directory)
             metrics = json.loads(read_package_file(directory, "metrics.json", limit=METRICS_BYTES))
         except RegistryUnavailable:
             raise
         except (RookeryError, ValueError) as error:
             return f"its champion, version {version}, cannot be read: {error}"
+    if service.function is not None:
+        is_same = manifest.code_digest == function_code(service).digest
+        return None if is_same else f"its code is another one than that of version {version}"
     known = metrics.get("definition_digest") if isinstance(metrics, dict) else None
     if known is None:
         return None

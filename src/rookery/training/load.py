@@ -60,9 +60,10 @@ def load_training_data(service: Service) -> TrainingData:
     columns = _pick_columns(service, dataset)
     rows = _count_rows(service, columns)
     check_count(service.name, rows)
-    target = encode_target(service.name, service.task, dataset.target, rows=rows)
+    target = encode_target(service.name, service.require_task(), dataset.target, rows=rows)
     matrix = _encode(service, columns)
-    notes = check_columns(service.name, service.schema.columns, service.task, matrix, target)
+    schema, task = service.schema, service.require_task()
+    notes = check_columns(service.name, schema.columns, task, matrix, target, are_pixels=schema.picture is not None)
     return TrainingData(
         matrix=matrix,
         target=target,
@@ -77,7 +78,7 @@ def digest_rows(service: Service, matrix: Matrix, target: Target) -> str:
     """Return the SHA-256 of encoded rows and target; missing values and zeros have one spelling each."""
     digest = hashlib.sha256()
     digest.update(json.dumps([column.name for column in service.schema.columns]).encode())
-    digest.update(json.dumps([service.task.kind, len(matrix)]).encode())
+    digest.update(json.dumps([service.require_task().kind, len(matrix)]).encode())
     digest.update(canonical_rows(matrix).tobytes())
     digest.update(np.ascontiguousarray(target.astype("<f8") + 0.0).tobytes())
     return digest.hexdigest()

@@ -73,7 +73,7 @@ def definition_digest(service: Service) -> str:
         "columns": [asdict(column) for column in service.schema.columns],
         "rules": [[rule.condition.to_json(), rule.message, list(rule.fields)] for rule in service.rules],
         "derived": {name: expression.to_json() for name, expression in service.derived.items()},
-        "task": [service.task.kind, asdict(service.task)],
+        "task": [service.require_task().kind, asdict(service.require_task())],
         "metric": service.metric,
         "gate": asdict(service.gate),
         "split": [service.seed, service.test_share, service.cross_validation, service.cross_validation_repeats],

@@ -65,7 +65,7 @@ def train(
     steps("loading data")
     data = load_training_data(service)
     split = split_rows(
-        service.name, service.task, data.matrix, data.target, seed=service.seed, test_share=service.test_share
+        service.name, service.require_task(), data.matrix, data.target, seed=service.seed, test_share=service.test_share
     )
     for name in service.candidates:
         make_estimator(service, name)
@@ -177,7 +177,7 @@ def _prove(service: Service, arena: Arena, chosen: Contender) -> ParityReport:
         chosen.exported,
         schema=service.schema,
         derived=service.derived,
-        task=service.task,
+        task=service.require_task(),
         matrix=arena.test_matrix,
         target_std=None if is_classification else float(arena.data.target[arena.split.train].std()),
     )

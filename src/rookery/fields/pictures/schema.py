@@ -91,7 +91,7 @@ def _read_parameters(model: type[BaseModel], picture: str) -> InputSchema | None
     }
     if not others:
         return None
-    schema = read_input_model(create_model(f"{model.__name__}Parameters", **others))
+    schema = read_input_model(create_model(model.__name__, **others))
     for column in schema.columns:
         if column.element is not None:
             raise DefinitionError(f"{model.__name__}.{column.field} is a list", cure="Parameters are single values")

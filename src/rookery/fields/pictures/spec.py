@@ -47,6 +47,8 @@ class Image:
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP")
     max_pixels: int = 50_000_000
     """Width times height of the largest picture that is decoded: the memory that one request may take."""
+    strict_names: bool = False
+    """Whether a file is refused whose name ends as no accepted format's does, such as `.exe`."""
 
     def __post_init__(self) -> None:
         fault = _find_fault(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import groupby
 from typing import Any
 
@@ -64,6 +65,35 @@ class LimitInfo(msgspec.Struct):
     concurrency: int
 
 
+class PictureInfo(msgspec.Struct):
+    """The picture that a request sends, and what the model reads of it."""
+
+    field: str
+    formats: list[str]
+    max_pixels: int
+    width: int | None
+    """Of the fitted picture; null: pictures keep their size."""
+    height: int | None
+    mode: str
+    fit: str
+    shorter_side: int | None
+
+
+class RunInfo(msgspec.Struct):
+    """How the model runs here."""
+
+    device: str
+    batch_rows: int
+    """Rows that are run together at most, as measured when the model was loaded."""
+    runs: int
+    """Runs that may be under way at once in one worker."""
+    single_run_ms: float | None
+    light: bool
+    """Whether calls are answered in the event loop."""
+    cached: bool
+    """Whether answers are kept and shared."""
+
+
 class Info(msgspec.Struct, kw_only=True):
     """Everything a user of a service may want to know of it."""
 
@@ -81,6 +111,11 @@ class Info(msgspec.Struct, kw_only=True):
     task: TaskInfo
     labels: list[str] | None
     inputs: list[InputInfo]
+    """Columns, or the parameters beside a picture."""
+    picture: PictureInfo | UnsetType = UNSET
+    parameter_count: int | UnsetType = UNSET
+    """Of a neural network: how many weights it has."""
+    configuration: RunInfo | UnsetType = UNSET
     rules: list[str]
     confidence_threshold: float | None
     limits: LimitInfo
@@ -116,6 +151,8 @@ def describe_service(mount: Mount, *, environment: str) -> Info:
     dataset = None if manifest is None else manifest.provenance.dataset
     is_synthetic = dataset is not None and dataset.synthetic
     limits = contract.limits
+    scores = {} if champion is None else read_scores(champion)
+    weights = scores.get("parameters")
     return Info(
         name=contract.name,
         service=contract.name,
@@ -130,13 +167,16 @@ def describe_service(mount: Mount, *, environment: str) -> Info:
         task=_describe_task(contract.task),
         labels=list(contract.task.labels) if isinstance(contract.task, Classification) else None,
         inputs=describe_inputs(contract, champion),
+        picture=_describe_picture(contract),
+        parameter_count=weights if isinstance(weights, int) else UNSET,
+        configuration=UNSET if champion is None else _describe_run(mount, champion),
         rules=[rule.message for rule in contract.rules],
         confidence_threshold=contract.confidence_threshold,
         limits=LimitInfo(limits.body_bytes, limits.rows, limits.deadline_seconds, limits.concurrency),
         aliases=dict(endpoint.aliases),
         versions=sorted(endpoint.versions),
         candidate=None if manifest is None else manifest.candidate or None,
-        metrics={} if champion is None else read_scores(champion),
+        metrics=scores,
         provenance={} if manifest is None else manifest.provenance.model_dump(mode="json"),
         content_digest=None if manifest is None else manifest.content_digest,
         synthetic=is_synthetic,
@@ -154,17 +194,51 @@ def read_scores(version: LoadedVersion) -> dict[str, Any]:
     return scores if isinstance(scores, dict) else {}
 
 
-def _describe_task(task: Task) -> TaskInfo:
+def _describe_task(task: Task | None) -> TaskInfo:
+    if task is None:
+        return TaskInfo("function")
     if isinstance(task, Regression):
         return TaskInfo("regression", unit=task.unit)
     return TaskInfo("classification", labels=list(task.labels))
 
 
+def _describe_picture(contract: Contract) -> PictureInfo | UnsetType:
+    field = contract.schema.picture
+    if field is None:
+        return UNSET
+    image = field.image
+    return PictureInfo(
+        field=field.name,
+        formats=list(image.formats),
+        max_pixels=image.max_pixels,
+        width=image.width,
+        height=image.height,
+        mode=image.mode,
+        fit=image.fit,
+        shorter_side=image.shorter_side,
+    )
+
+
+def _describe_run(mount: Mount, champion: LoadedVersion) -> RunInfo:
+    seconds = champion.run_seconds
+    return RunInfo(
+        device=champion.device,
+        batch_rows=champion.batch_rows,
+        runs=mount.runs,
+        single_run_ms=round(seconds * 1e3, 3) if math.isfinite(seconds) else None,
+        light=mount.is_light,
+        cached=mount.contract.cache.enabled,
+    )
+
+
 def describe_inputs(contract: Contract, champion: LoadedVersion | None) -> list[InputInfo]:
-    """Return the input's fields in order; the elements of a vector make one field."""
+    """Return the input's fields in order; the elements of a vector make one field. Of a picture: its parameters."""
     columns = contract.schema.columns
     seen: dict[str, tuple[float, float]] = {}
-    if champion is not None:
+    if contract.schema.picture is not None:
+        parameters = contract.schema.picture.parameters
+        columns = () if parameters is None else parameters.columns
+    elif champion is not None:
         low, high = champion.low.tolist(), champion.high.tolist()
         seen = {column.name: bounds for column, *bounds in zip(columns, low, high, strict=True)}  # type: ignore[misc]
     fields = groupby(columns, key=lambda column: column.field)

@@ -11,7 +11,7 @@ from starlette.types import Receive
 
 from rookery.errors import PayloadTooLarge, RequestError
 from rookery.pipeline.call import Call, CallKind
-from rookery.serving.bodies import BodyTimeout, ClientGone, read_json_body
+from rookery.serving.bodies import READABLE_JSON, BodyTimeout, ClientGone, is_json_type, read_body
 from rookery.serving.http import encode_error, retry_after
 from rookery.serving.mount import Mount
 from rookery.serving.responses import EarlyRefusal
@@ -29,15 +29,10 @@ class Predict:
         self._body_timeout = body_timeout
 
     async def __call__(self, request: Request) -> Response:
-        """Read the body, let the pipeline answer it, and send what it wrote."""
+        """Read the request, let the pipeline answer it, and send what it wrote."""
         exchange: Exchange = request.scope[EXCHANGE]
         try:
-            body = await read_json_body(
-                request.scope["headers"],
-                request.receive,
-                limit=self._mount.contract.limits.body_bytes,
-                seconds=self._body_timeout,
-            )
+            call = await self.read_call(request)
         except PayloadTooLarge as error:
             return EarlyRefusal(*encode_error(error))
         except BodyTimeout:
@@ -45,16 +40,36 @@ class Predict:
         except RequestError as error:
             status, payload = encode_error(error)
             return Response(payload, status, media_type="application/json")
-        call = Call(self._kind, body, time.perf_counter(), client_request_id=exchange.client_request_id)
         await self._answer(call, request.receive)
         if call.payload is None:
             raise RuntimeError(f"{self._mount.name}: the pipeline left a call unanswered")
         exchange.is_counted = True
         exchange.request_id = call.request_id
         exchange.version = None if call.version is None else call.version.version
+        headers: dict[str, str] = {} if call.cache_result is None else {"x-cache": call.cache_result}
         seconds = None if call.error is None else retry_after(call.error)
-        headers = None if seconds is None else {"retry-after": str(seconds)}
+        if seconds is not None:
+            headers["retry-after"] = str(seconds)
         return Response(call.payload, call.status, headers, media_type="application/json")
+
+    async def read_call(self, request: Request) -> Call:
+        """Read the body, which goes to the pipeline as it came.
+
+        Raises:
+            RequestError: the body is too long, or not of a type that is read.
+            BodyTimeout: it did not arrive in time.
+            ClientGone: the client left.
+        """
+        body = await read_body(
+            request.scope["headers"],
+            request.receive,
+            limit=self._mount.contract.limits.body_bytes,
+            seconds=self._body_timeout,
+            is_readable=is_json_type,
+            readable=READABLE_JSON,
+        )
+        exchange: Exchange = request.scope[EXCHANGE]
+        return Call(self._kind, body, time.perf_counter(), client_request_id=exchange.client_request_id)
 
     async def _answer(self, call: Call, receive: Receive) -> None:
         """Answer the call; one whose client leaves while it waits for a thread is dropped.

@@ -13,6 +13,7 @@ from rookery.serving.routes.health import Health, ServerHealth, ShowHealth, Show
 from rookery.serving.routes.info import Info, ShowInfo
 from rookery.serving.routes.metrics import Memory, ShowMetrics, show_memory
 from rookery.serving.routes.overview import Overview, ServerOverview, ShowOverview
+from rookery.serving.routes.pictures import PredictPictures
 from rookery.serving.routes.prediction import Predict
 from rookery.serving.routing import RouteSpec
 from rookery.serving.site import Site
@@ -42,7 +43,8 @@ def service_routes(site: Site, mount: Mount, describe: Describe) -> list[RouteSp
 def prediction_routes(site: Site, mount: Mount) -> Iterator[RouteSpec]:
     """Yield what only a service has: predictions, and what it is."""
     timeout = site.settings.body_timeout
-    single, batch = (Predict(mount, kind, body_timeout=timeout) for kind in ("single", "batch"))
+    answer = PredictPictures if mount.takes_pictures else Predict
+    single, batch = (answer(mount, kind, body_timeout=timeout) for kind in ("single", "batch"))
     info = ShowInfo(site, mount)
     predicting = RouteSpec(
         method="POST", path="", access="predict", answer=single, tag="prediction", errors=PREDICTION_ERRORS
@@ -50,7 +52,7 @@ def prediction_routes(site: Site, mount: Mount) -> Iterator[RouteSpec]:
     for path in mount.contract.paths:
         yield replace(predicting, path=path, body="single", summary="Answer one prediction")
     yield replace(
-        predicting, path="/predict/batch", answer=batch, body="batch", summary="Answer predictions for many rows"
+        predicting, path="/predict/batch", answer=batch, body="batch", summary="Answer several predictions at once"
     )
     about = RouteSpec(method="GET", path="/info", access="read", answer=info, success=Info, tag="service")
     yield replace(about, summary="Say what the service is, takes and comes from")
