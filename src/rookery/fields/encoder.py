@@ -49,7 +49,8 @@ class Encoder:
             else:
                 self._vectors.append((slice(position, position + len(own)), itemgetter(name)))
             position += len(own)
-        self._may_overflow = any(_is_unbounded(column) for column in schema.columns)
+        self.may_overflow = any(_is_unbounded(column) for column in schema.columns)
+        """Whether a number may be sent that float32 cannot hold."""
 
     def encode_rows(self, objects: Sequence[BaseModel]) -> Matrix:
         """Encode validated inputs; returns float32 [n, width].
@@ -58,7 +59,7 @@ class Encoder:
             DataError: a value is none of its column's categories, which only a model's own validators can cause.
         """
         rows = [item.__dict__ for item in objects]
-        if self._may_overflow:
+        if self.may_overflow:
             with np.errstate(over="ignore"):
                 return self._encode(rows)
         return self._encode(rows)
@@ -115,7 +116,7 @@ class Encoder:
 
     def overflowing(self, matrix: Matrix) -> npt.NDArray[np.intp]:
         """Return the indices of rows with a number that was finite as float64 and is infinite as float32."""
-        if not self._may_overflow:
+        if not self.may_overflow:
             return _NO_ROWS
         infinite = np.isinf(matrix)
         return np.flatnonzero(infinite.any(axis=1)) if infinite.any() else _NO_ROWS
