@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import warnings
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from rookery.errors import InvalidPicture
 from rookery.fields.pictures.header import PictureHeader
 from rookery.fields.pictures.jpeg import decode_jpeg, find_factor
 from rookery.fields.pictures.layouts import ends_early, is_damaged
+from rookery.fields.pictures.rows import has_all_rows, is_interlaced
 from rookery.fields.pictures.spec import Image, Mode
 
 Pixels = npt.NDArray[np.uint8]
@@ -27,6 +30,7 @@ _TURNS = {
     8: Pillow.Transpose.ROTATE_90,
 }
 """What turns a picture upright, by EXIF's orientation."""
+_PADDING = 1_024
 _OPAQUE_MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 _TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
@@ -89,20 +93,51 @@ def _from_jpeg(pixels: Pixels, mode: Mode) -> Pillow.Image:
 
 def _load(data: bytes, header: PictureHeader, spec: Image) -> Pillow.Image:
     """Decode by Pillow, which may raise anything, and says so in words that name paths and objects."""
+    _ignore_warnings()
     # Another library of this process may have switched it on; a part of a picture is no picture.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    size = (header.width, header.height) if header.format == "TIFF" else header.stored_size
     try:
-        image = Pillow.open(io.BytesIO(data), formats=[header.format])
-        if image.size != size:
-            raise is_damaged()
-        image.info.pop("xmp", None)  # which would turn a TIFF that `read_header` found upright
-        image.load()
+        image = _open(data, header)
+        if header.format == "PNG" and _may_lack_rows(image, data) and not has_all_rows(data):
+            raise ends_early()
+        if header.format == "JPEG" and _lacks_blocks(image, data, header):
+            raise ends_early()
         return _flatten(image, spec)
     except InvalidPicture:
         raise
     except Exception as error:
         raise (ends_early() if "runcated" in str(error) else is_damaged()) from error
+
+
+def _open(data: bytes, header: PictureHeader) -> Pillow.Image:
+    image = Pillow.open(io.BytesIO(data), formats=[header.format])
+    if image.size != ((header.width, header.height) if header.format == "TIFF" else header.stored_size):
+        raise is_damaged()
+    image.info.pop("xmp", None)  # which would turn a TIFF that `read_header` found upright
+    image.load()
+    return image
+
+
+def _lacks_blocks(image: Pillow.Image, data: bytes, header: PictureHeader) -> bool:
+    """Tell whether a JPEG's scan is too short, for which Pillow fills up with grey and says nothing.
+
+    Bytes put in behind the scan change the pixels then, and only then.
+    """
+    end = data.rfind(b"\xff\xd9")
+    padded = _open(data[:end] + b"\x5a" * _PADDING + data[end:], header)
+    return image.tobytes() != padded.tobytes()
+
+
+def _may_lack_rows(image: Pillow.Image, data: bytes) -> bool:
+    """Tell whether a PNG's last row is all zero, as one that was never decoded is, or cannot tell."""
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    return is_interlaced(data) or not np.asarray(last).any()
+
+
+@cache
+def _ignore_warnings() -> None:
+    """Keep Pillow from warning of odd metadata, in words that a client can choose, each kept for good."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def _flatten(image: Pillow.Image, spec: Image) -> Pillow.Image:

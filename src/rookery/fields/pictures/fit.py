@@ -12,14 +12,21 @@ from PIL import Image as Pillow
 from rookery.errors import DataError
 from rookery.fields.pictures.decode import decode_image, decode_picture
 from rookery.fields.pictures.header import PictureHeader
-from rookery.fields.pictures.jpeg import find_factor
 from rookery.fields.pictures.spec import Image
 from rookery.fields.pictures.trace import trace_drawing
 
 Pixels = npt.NDArray[np.uint8]
 
 OVERSIZE = 2
-"""A JPEG is shrunk while it is decoded only so far that it stays this many times larger than it will be resized to."""
+"""A JPEG is shrunk while it is decoded only so far that it stays this many times larger than it will be resized to.
+
+With 1, photographs would differ from their full decode by 1.3 in the mean and 34 at most, for a third less time.
+"""
+
+
+_MIRRORED_ACROSS = (2, 3, 6, 7)
+_MIRRORED_DOWN = (3, 4, 7, 8)
+"""Orientations whose stored pixels run the other way than the upright picture's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +42,8 @@ class _Cut:
 def prepare_picture(data: bytes, header: PictureHeader, spec: Image) -> Pixels:
     """Return the array that a model reads for a picture; safe to call from several threads at once.
 
-    A large JPEG is shrunk in part while it is decoded. The values then differ from those of a full decode by less
-    than 1 of 255 in the mean.
+    A large JPEG is shrunk in part while it is decoded. The values of photographs then differ from those of a full
+    decode by less than half of 1 (of 255) in the mean, and by 8 at most.
 
     Args:
         data: the file.
@@ -57,8 +64,13 @@ def prepare_picture(data: bytes, header: PictureHeader, spec: Image) -> Pixels:
     cut = _plan_cut(header.width, header.height, spec)
     enough = OVERSIZE * cut.width, OVERSIZE * cut.height
     image = decode_image(data, header, spec, at_least=enough)
-    factor = find_factor(header, enough)
-    return _crop(image, cut, spec, scale=(header.width / factor, header.height / factor))
+    # What was done, not what was asked for: the decoder of rare JPEGs shrinks nothing.
+    factor = round(header.width / image.width)
+    size = header.width / factor, header.height / factor
+    # A decoder that shrinks fills up the last column and row; mirrored, they are the first.
+    left = image.width - size[0] if header.orientation in _MIRRORED_ACROSS else 0
+    top = image.height - size[1] if header.orientation in _MIRRORED_DOWN else 0
+    return _crop(image, cut, spec, corner=(left, top), size=size)
 
 
 def prepare_array(pixels: npt.NDArray[Any], spec: Image) -> Pixels:
@@ -87,7 +99,7 @@ def prepare_array(pixels: npt.NDArray[Any], spec: Image) -> Pixels:
         return _with_channels(np.asarray(image))
     if spec.fit == "trace":
         return _trace(image, spec)
-    return _crop(image, _plan_cut(*image.size, spec), spec, scale=image.size)
+    return _crop(image, _plan_cut(*image.size, spec), spec, corner=(0, 0), size=image.size)
 
 
 def _plan_cut(width: int, height: int, spec: Image) -> _Cut:
@@ -105,24 +117,24 @@ def _plan_cut(width: int, height: int, spec: Image) -> _Cut:
     )
 
 
-def _crop(image: Pillow.Image, cut: _Cut, spec: Image, *, scale: tuple[float, float]) -> Pixels:
+def _crop(
+    image: Pillow.Image, cut: _Cut, spec: Image, *, corner: tuple[float, float], size: tuple[float, float]
+) -> Pixels:
     """Resize only the part that is kept; its filter still sees the pixels around it.
 
     Args:
-        image: the picture.
+        image: holds the picture.
         cut: what to make of it.
         spec: the declaration.
-        scale: the picture's exact size in the image's pixels; a decoder that shrinks rounds up to whole pixels.
+        corner: (left, top), where the picture begins, in the image's pixels.
+        size: (width, height) of the picture in the image's pixels.
     """
     assert spec.width is not None
     assert spec.height is not None
-    across, down = scale[0] / cut.width, scale[1] / cut.height
-    box = (
-        cut.left * across,
-        cut.top * down,
-        min((cut.left + spec.width) * across, image.width),
-        min((cut.top + spec.height) * down, image.height),
-    )
+    across, down = size[0] / cut.width, size[1] / cut.height
+    left, top = corner[0] + cut.left * across, corner[1] + cut.top * down
+    right, bottom = left + spec.width * across, top + spec.height * down
+    box = (left, top, min(right, image.width), min(bottom, image.height))
     resized = image.resize((spec.width, spec.height), Pillow.Resampling.BILINEAR, box=box)
     return _with_channels(np.array(resized))
 

@@ -57,9 +57,11 @@ def decode_jpeg(data: bytes, header: PictureHeader, mode: Mode, factor: int) -> 
         raise InvalidPicture(f"this JPEG has more than {MOST_SCANS} scans", cure="Save it as a baseline JPEG")
     try:
         return _decode(data, header, mode, factor, is_strict=True)
+    except KeyError:
+        return None  # what it raises for one of the rare subsamplings, 4:4:1
     except ValueError as error:
         text = str(error)
-        if "Premature end" in text:
+        if "remature end" in text:
             raise ends_early() from error
         if any(part in text for part in _UNREAD):
             return None

@@ -24,7 +24,7 @@ _LEAST_CONTRAST = 32
 _BLOCKS = 8
 _WIDEST = 0.75
 """Share of the width that ink takes at most: the UCI digits leave the outer columns nearly empty."""
-_SQUEEZE = 1.6
+_SQUEEZE = 2.0
 """How much wider a drawing is narrowed rather than lowered; the UCI digits all have the full height."""
 
 
