@@ -36,7 +36,7 @@ $(BIN)/python:
 	"$$python" -m venv $(VENV) || { echo "venv failed. On Debian: apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,images]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
@@ -50,7 +50,7 @@ install-dev: $(VENV)/.installed-dev
 # The newest versions that go together, of every extra, resolved in an environment of its own.
 lock: | $(BIN)/python
 	$(BIN)/python -m venv --clear build/lock
-	build/lock/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,images,postgres,redis]'
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@{ echo "# Versions that are tested together: pip install --constraint constraints.txt. Written by 'make lock'."; \
 	  build/lock/bin/python -m pip freeze --disable-pip-version-check --exclude-editable; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt && rm -rf build/lock

@@ -228,7 +228,7 @@ def test_code_that_is_newer_than_the_model_is_refused_rather_than_mis_encoded(
     response = client.predict()
     assert response.status_code == 503
     assert named in response.json()["detail"]
-    assert "Train again" in response.json()["detail"]
+    assert "rookery train penguins" in response.json()["detail"]
 
 
 def test_tighter_bounds_and_other_units_need_no_new_model(workshop: Workshop) -> None:

@@ -38,6 +38,10 @@ class Contract:
     invalid_status: Literal[400, 422] = 422
     """How parameters beside a picture that break their schema are answered."""
     cache: Cache = field(default_factory=Cache)
+    cure: str = ""
+    """The command that gives the service its first version."""
+    is_optional: bool = False
+    """Whether a server is well without it: its weights are fetched by hand, and may never be."""
 
 
 def contract_of(service: Service) -> Contract:
@@ -58,4 +62,6 @@ def contract_of(service: Service) -> Contract:
         paths=tuple(service.paths),
         invalid_status=service.invalid_status,
         cache=service.cache,
+        cure=f"rookery {'pull' if service.pretrained else 'train'} {service.name}",
+        is_optional=bool(service.pretrained),
     )

@@ -52,7 +52,7 @@ def load_traffic(
 ) -> Loaded:
     """Load the versions that a traffic file lets answer; those of `present` that are the same are used again."""
     if file is None or file.traffic.champion is None:
-        return Loaded(problems=(f"no version is registered yet: run `rookery train {contract.name}`",))
+        return Loaded(problems=(f"no version is registered yet: run `{contract.cure or 'rookery sync'}`",))
     versions: dict[str, LoadedVersion] = {}
     problems = [f"version {version} was refused: {reason}" for version, reason in sorted(file.failures.items())]
     for version in file.traffic.answering:
@@ -90,7 +90,7 @@ def _open_stored(home: Path, ref: PackageRef, contract: Contract, opening: Openi
     if mismatch:
         raise PackageError(
             f"the service's code and this model do not fit: {mismatch}",
-            cure=f"Train again (`rookery train {contract.name}`), or deploy the code it was trained with",
+            cure=f"Make a version anew (`{contract.cure or 'rookery train'}`), or deploy the code it was made with",
         )
     return package
 

@@ -82,6 +82,11 @@ class Mount:
         return self.is_inline and (self.endpoint.is_light or self.endpoint.champion is None)
 
     @property
+    def is_missed(self) -> bool:
+        """Whether a server is not well because this service has no model; an optional one that has none is not."""
+        return self.endpoint.champion is None and not self.contract.is_optional
+
+    @property
     def takes_pictures(self) -> bool:
         """Whether requests send pictures rather than JSON."""
         return self.contract.schema.picture is not None

@@ -37,6 +37,15 @@ class Site:
         """The mounts by their prefix."""
         return {mount.prefix: mount for mount in self.mounts}
 
+    def missed(self) -> Sequence[Mount]:
+        """Return the services whose lack of a model makes this server not ready.
+
+        Optional ones do not count, unless there is no other service to be well for.
+        """
+        missed = [mount for mount in self.mounts if mount.is_missed]
+        answers = any(mount.endpoint.champion is not None for mount in self.mounts)
+        return missed if missed or answers else self.mounts
+
     def find_mount(self, path: str) -> Mount | None:
         """Return the service that a path belongs to; None for the server's own paths."""
         if not self.is_joint:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 from PIL import Image as Pillow
 from PIL import ImageFile
 

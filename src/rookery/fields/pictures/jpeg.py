@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 
 from rookery.errors import InvalidPicture
 from rookery.fields.pictures.header import PictureHeader

@@ -68,9 +68,11 @@ def why_not_ready(site: Site, mount: Mount | None) -> str:
     """Return why new requests had better go elsewhere; empty when they are welcome."""
     if not site.state.is_serving:
         return site.state.stage.value
-    mounts = site.mounts if mount is None else [mount]
-    missing = [f"{each.name}: {each.endpoint.reason}" for each in mounts if each.endpoint.champion is None]
-    return "; ".join(missing)
+    if mount is None:
+        missing = site.missed()
+    else:
+        missing = [mount] if mount.endpoint.champion is None else []
+    return "; ".join(f"{each.name}: {each.endpoint.reason}" for each in missing)
 
 
 class ShowHealth:
@@ -86,7 +88,7 @@ class ShowHealth:
             health = describe_health(self._mount)
             return JsonResponse(health, 200) if health.model_loaded else JsonResponse(health, 503, RETRY)
         services = {mount.name: describe_health(mount) for mount in self._site.mounts}
-        sick = [name for name, health in services.items() if not health.model_loaded]
+        sick = [mount.name for mount in self._site.missed()]
         if sick:
             return JsonResponse(ServerHealth("unhealthy", False, services, f"no model: {', '.join(sick)}"), 503, RETRY)
         return JsonResponse(ServerHealth("healthy", True, services))

@@ -55,7 +55,7 @@ class ShowOverview:
         if self._mount is not None:
             return JsonResponse(_describe(self._mount, root))
         services = {mount.name: _describe(mount, root) for mount in self._site.mounts}
-        is_healthy = all(service.status == "healthy" for service in services.values())
+        is_healthy = not self._site.missed()
         return JsonResponse(
             ServerOverview(
                 name="rookery",
