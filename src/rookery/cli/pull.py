@@ -75,7 +75,8 @@ def _fetch(settings: Settings, declared: Pretrained, *, quiet: bool) -> Path:
     own_folder, _, file_name = declared.url.rpartition("/")
     destination = settings.home / "weights" / file_name
     # An operator names mirrors because the file's own address is far away, or cannot be reached.
-    first, *others = [*settings.mirrors, own_folder, *declared.mirrors]
+    folders: list[str] = [*settings.mirrors, own_folder, *declared.mirrors]
+    first, *others = folders
     with _progress(file_name, quiet=quiet) as show:
         fetch(
             f"{first.rstrip('/')}/{file_name}",

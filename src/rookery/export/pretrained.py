@@ -14,7 +14,7 @@ from rookery.export.picture_graph import adapt_picture_model, picture_tensors
 from rookery.fields.encoder import Encoder
 from rookery.fields.schema import PictureField
 from rookery.package.describe import describe_service, read_library_versions
-from rookery.package.golden import PICTURES_TOGETHER, GoldenCase, encode_golden
+from rookery.package.golden import PICTURES_TOGETHER, GoldenCase, golden_inputs
 from rookery.package.golden_pictures import describe_golden
 from rookery.package.manifest import Manifest, Provenance
 from rookery.package.profile import make_profile
@@ -107,7 +107,7 @@ def _record(service: Service, session: OnnxSession) -> tuple[Matrix, list[Golden
         GoldenCase(input=describe_golden(number), expected=(), tolerance=GOLDEN_TOLERANCE)
         for number in range(GOLDEN_CASES)
     ]
-    pictures = encode_golden(blank, Encoder(service.schema), service.schema)
+    pictures = golden_inputs(blank, Encoder(service.schema), service.schema)
     parts = [session.run(pictures[at : at + PICTURES_TOGETHER]) for at in range(0, len(pictures), PICTURES_TOGETHER)]
     outputs = np.concatenate(parts)
     golden = [

@@ -76,16 +76,26 @@ def require_enough(cases: Sequence[GoldenCase]) -> None:
         )
 
 
-def encode_golden(cases: Sequence[GoldenCase], encoder: Encoder, schema: InputSchema) -> Inputs:
-    """Return the cases' inputs as float32 [cases, columns], by the very path of a request.
+def golden_inputs(cases: Sequence[GoldenCase], encoder: Encoder, schema: InputSchema) -> Inputs:
+    """Return the cases' inputs as a graph reads them, by the very path of a request.
 
-    Of an input with a picture and no columns, they are generated pictures, uint8 [cases, height, width, channels].
+    They are rows, float32 [cases, columns]; or pictures, uint8 [cases, height, width, channels], where these are no
+    columns.
 
     Raises:
         GoldenMismatch: an input is no longer valid.
     """
     if schema.picture is not None and not schema.columns:
         return np.stack([fit_golden(case, number, schema.picture) for number, case in enumerate(cases, start=1)])
+    return encode_golden(cases, encoder, schema)
+
+
+def encode_golden(cases: Sequence[GoldenCase], encoder: Encoder, schema: InputSchema) -> Matrix:
+    """Return the cases' inputs as float32 [cases, columns].
+
+    Raises:
+        GoldenMismatch: an input is no longer valid.
+    """
     validate, rows = schema.model.__pydantic_validator__.validate_json, []
     for number, case in enumerate(cases, start=1):
         try:
@@ -104,7 +114,7 @@ def check_golden(cases: Sequence[GoldenCase], encoder: Encoder, session: Runs, s
     Raises:
         GoldenMismatch: a case's input is no longer valid, or its answer is another one; the message names the case.
     """
-    matrix = encode_golden(cases, encoder, schema)
+    matrix = golden_inputs(cases, encoder, schema)
     chunk = PICTURES_TOGETHER if matrix.dtype == np.uint8 else len(cases)
     for start in range(0, len(cases), chunk):
         stop = start + chunk
