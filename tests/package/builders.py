@@ -184,7 +184,7 @@ def make_reference(model: bytes, manifest: Manifest) -> Profile:
     assert manifest.tensors is not None
     matrix = encode(make_inputs(200, seed=4))
     outputs = OnnxSession(model, manifest.tensors).run(matrix)
-    return make_profile(manifest.columns, matrix, outputs, manifest.task_object())
+    return make_profile(manifest.columns, matrix, outputs, manifest.require_task())
 
 
 def build_package(

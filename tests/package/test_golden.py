@@ -16,6 +16,7 @@ from rookery.package.golden import GoldenCase, check_golden, read_golden, write_
 from tests.package.builders import COLUMNS, classifier, make_golden, make_inputs, make_manifest
 
 Matrix = npt.NDArray[np.float32]
+Inputs = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 SCHEMA = rebuild_schema("Penguin", COLUMNS)
 
 
@@ -25,13 +26,13 @@ class Answers:
     def __init__(self, row: list[float], *, single: list[float] | None = None, dtype: Any = np.float32) -> None:
         self._row, self._single, self._dtype = row, single or row, dtype
 
-    def run(self, matrix: Matrix) -> Matrix:
+    def run(self, matrix: Inputs) -> Matrix:
         row = self._single if len(matrix) == 1 else self._row
         return np.asarray([row] * len(matrix), dtype=self._dtype)
 
 
 class Fails:
-    def run(self, matrix: Matrix) -> Matrix:
+    def run(self, matrix: Inputs) -> Matrix:
         raise InferenceFailed("the graph failed: out of range")
 
 

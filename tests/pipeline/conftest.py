@@ -98,7 +98,7 @@ def build_package(directory: Path, *, factor: float = 2.0) -> Package:
         tensors=tensors,
         provenance=Provenance(created_at="2026-01-01T00:00:00Z"),
     )
-    profile = make_profile(schema.columns, matrix, outputs, SERVICE.task)
+    profile = make_profile(schema.columns, matrix, outputs, SERVICE.require_task())
     write_package(directory, manifest=manifest, model=model, profile=profile, golden=golden, metrics={}, card="# card")
     return open_package(directory)
 

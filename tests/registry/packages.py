@@ -94,7 +94,7 @@ def write_small_package(
         directory,
         manifest=manifest,
         model=model,
-        profile=make_profile(schema.columns, matrix, answers, manifest.task_object()),
+        profile=make_profile(schema.columns, matrix, answers, manifest.require_task()),
         golden=[
             GoldenCase(input=values, expected=tuple(map(float, answer)), tolerance=1e-5)
             for values, answer in zip(inputs, answers, strict=True)

@@ -80,9 +80,9 @@ def test_the_held_out_scores_are_those_of_the_very_package_that_ships(registry: 
     report = run(service, registry, tmp_path / "home")
     package = open_package(registry.download("points", "1", tmp_path / "package"))
     data = load_training_data(service)
-    split = split_rows("points", service.task, data.matrix, data.target, seed=0, test_share=0.2)
+    split = split_rows("points", service.require_task(), data.matrix, data.target, seed=0, test_share=0.2)
     outputs = package.run(data.matrix[split.test])
-    assert report.chosen_candidate.held_out == score(service.task, data.target[split.test], outputs)
+    assert report.chosen_candidate.held_out == score(service.require_task(), data.target[split.test], outputs)
     assert report.rows == {"train": len(split.train), "test": len(split.test)}
     # Rows that judged did not teach: the profile describes the others.
     assert package.profile.rows == len(split.train)

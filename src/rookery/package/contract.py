@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from rookery.errors import PackageError
 from rookery.package.manifest import Manifest
 from rookery.service.contract import Contract
 from rookery.service.prediction import respond_generically
@@ -43,12 +42,7 @@ def contract_from_manifest(manifest: Manifest) -> Contract:
     Raises:
         PackageError: the columns make no input model, or the package is a function.
     """
-    task = manifest.task_object()
-    if task is None:
-        raise PackageError(
-            f"{manifest.service}: a package of kind {manifest.kind!r} has no task, so it cannot be served alone",
-            cure="Deploy the service's own code beside it",
-        )
+    task = manifest.require_task()
     return Contract(
         name=manifest.service,
         kind="generic",

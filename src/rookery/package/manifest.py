@@ -226,6 +226,17 @@ class Manifest(Part):
             return Regression(self.task.unit)
         return None
 
+    def require_task(self) -> Task:
+        """Return the task.
+
+        Raises:
+            PackageError: the package is a function and has none.
+        """
+        task = self.task_object()
+        if task is None:
+            raise PackageError(f"{self.service}: a package of kind {self.kind!r} has no task")
+        return task
+
     def input_schema(self) -> InputSchema:
         """Return the strict input model that the columns describe, with its columns.
 
@@ -293,7 +304,7 @@ class Manifest(Part):
         dtype, shape = self._expected_input()
         if shape and self.tensors.input.shape != shape:
             problems.append(f"input has shape {self.tensors.input.shape}, expected {shape}")
-        if self.tensors.input.dtype != dtype:
+        if "uint8" in (dtype, self.tensors.input.dtype) and self.tensors.input.dtype != dtype:
             problems.append(f"input is {self.tensors.input.dtype}, expected {dtype}")
         return problems
 

@@ -88,7 +88,7 @@ class ReadPictures:
         if found is None or not image.strict_names:
             return
         if not any(found[1].lower() in EXTENSIONS[name] for name in image.formats):
-            raise InvalidPicture(f"a file that ends in .{found[1]} is not read", cure=f"Send {image.accepted}, named so")
+            raise InvalidPicture(f"a file called .{found[1]} is not read", cure=f"Send {image.accepted}, named so")
 
     def _read_parameters(self, form: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
         """Return every parameter by name, defaults filled in.

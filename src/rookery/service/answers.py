@@ -13,7 +13,8 @@ from rookery.service.picture_prediction import PictureFacts, PicturePrediction
 from rookery.service.prediction import Prediction
 from rookery.service.task import Regression, Task
 
-Respond = Callable[[Prediction], "Mapping[str, Any] | BaseModel"]
+Respond = Callable[[Any], "Mapping[str, Any] | BaseModel"]
+"""Turns a `Prediction`, or a `PicturePrediction` where the input is a picture, into an answer."""
 
 
 def sample_predictions(task: Task | None, model_name: str, picture: PictureField | None = None) -> list[Prediction]:

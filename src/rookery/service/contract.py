@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel
 
 from rookery.fields.expression import Rule
 from rookery.fields.schema import InputSchema
+from rookery.service.answers import Respond
 from rookery.service.definition import Service
 from rookery.service.policies import Cache, Limits
-from rookery.service.prediction import Prediction
 from rookery.service.task import Task
 
 
@@ -31,7 +30,7 @@ class Contract:
     """None of a function, whose answer is its own."""
     rules: tuple[Rule, ...]
     output: type[BaseModel] | None
-    respond: Callable[[Prediction], Mapping[str, Any] | BaseModel]
+    respond: Respond
     confidence_threshold: float | None
     limits: Limits
     paths: tuple[str, ...]

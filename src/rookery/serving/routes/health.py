@@ -68,10 +68,8 @@ def why_not_ready(site: Site, mount: Mount | None) -> str:
     """Return why new requests had better go elsewhere; empty when they are welcome."""
     if not site.state.is_serving:
         return site.state.stage.value
-    if mount is None:
-        missing = site.missed()
-    else:
-        missing = [mount] if mount.endpoint.champion is None else []
+    alone = [mount] if mount is not None and mount.endpoint.champion is None else []
+    missing = site.missed() if mount is None else alone
     return "; ".join(f"{each.name}: {each.endpoint.reason}" for each in missing)
 
 
