@@ -16,6 +16,7 @@ from rookery import errors
 
 VOCABULARY = {
     *("Service", "Classification", "Regression", "Dataset", "Prediction", "Pretrained"),
+    *("Image", "PicturePrediction", "imagenet_labels", "imagenet_names"),
     *("Gate", "Limits", "Rollout", "Cache"),
     *("Rule", "Expression", "col", "log", "log1p", "exp", "sqrt", "minimum", "maximum", "distance_km", "inside"),
     "__version__",
@@ -24,10 +25,10 @@ ERRORS = {
     *("RookeryError", "DefinitionError", "SettingError", "DataError", "ServeError"),
     *("TrainingError", "UnsupportedEstimator", "ParityError", "GateError"),
     *("PackageError", "GoldenMismatch", "RegistryError", "VersionNotFound"),
-    *("RequestError", "InvalidInput"),
+    *("RequestError", "InvalidInput", "InvalidPicture", "DownloadError"),
 }
 RUNNING = {"cv2", "fastapi", "lightgbm", "mlflow", "onnx", "onnxruntime", "pandas", "scipy", "sklearn", "starlette"}
-RUNNING |= {"typer", "uvicorn", "xgboost"}
+RUNNING |= {"PIL", "redis", "simplejpeg", "typer", "uvicorn", "xgboost"}
 
 
 def test_the_root_exports_the_vocabulary_and_nothing_else() -> None:
