@@ -21,6 +21,9 @@ from rookery.service.prediction import Prediction
 PROBABILITY_DECIMALS = 6
 """Probabilities are answered with so many decimals: float32 carries no more that can be relied on."""
 
+FEW_NUMBERS = 8
+"""So few numbers are rounded one by one sooner than as an array."""
+
 
 class Finish:
     """Build one `Prediction` per row, with its warnings, and let the service's `respond` phrase it."""
@@ -79,7 +82,7 @@ def _number_rows(calls: list[Call]) -> tuple[list[str], list[float]]:
 def _classify(version: LoadedVersion, outputs: Matrix, ids: list[str], latencies: list[float]) -> list[Prediction]:
     """Build the predictions column by column: the loops over rows run in C."""
     labels = version.labels
-    rows = outputs.astype(np.float64).round(PROBABILITY_DECIMALS).tolist()
+    rows = round_probabilities(outputs)
     class_ids = outputs.argmax(axis=1).tolist()
     columns = (
         ids,
@@ -93,6 +96,20 @@ def _classify(version: LoadedVersion, outputs: Matrix, ids: list[str], latencies
         map(dict, map(zip, repeat(labels), rows)),
     )
     return list(map(Prediction, *columns))
+
+
+def round_probabilities(outputs: Matrix) -> list[list[float]]:
+    """Return float32 [n, labels] as rows of numbers with `PROBABILITY_DECIMALS` decimals.
+
+    Both ways give the same numbers: a float32 times a million is exact in float64, so that both round the same value.
+    """
+    if outputs.size <= FEW_NUMBERS:
+        return [[round(value, PROBABILITY_DECIMALS) for value in row] for row in outputs.tolist()]
+    scale = 10.0**PROBABILITY_DECIMALS
+    scaled = np.multiply(outputs, scale, dtype=np.float64)
+    np.rint(scaled, scaled)
+    rounded: list[list[float]] = np.divide(scaled, scale, scaled).tolist()
+    return rounded
 
 
 def _regress(version: LoadedVersion, outputs: Matrix, ids: list[str], latencies: list[float]) -> list[Prediction]:
