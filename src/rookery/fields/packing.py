@@ -82,10 +82,15 @@ class Packer:
 
     def pack_batch(self, body: bytes) -> bytes:
         """Return the rows of a body with a batch; raises what `pack` raises."""
-        rows: Iterable[Values] = map(_as_tuple, self._decode_batch(body).rows)
+        rows: Iterable[Values] = map(_as_tuple, self.decode_batch(body))
         if self._has_vectors or self._has_gaps:
             rows = map(self._spread, rows)
         return b"".join(starmap(self._pack, rows))
+
+    def decode_batch(self, body: bytes) -> Sequence[msgspec.Struct]:
+        """Return the inputs of a body with a batch, checked and not yet packed; raises what `pack` raises."""
+        rows: Sequence[msgspec.Struct] = self._decode_batch(body).rows
+        return rows
 
     def _spread(self, values: Values) -> Values:
         """Return one number for each column: vectors spread out, NaN for what is missing."""

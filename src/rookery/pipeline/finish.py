@@ -103,9 +103,9 @@ def round_probabilities(outputs: Matrix) -> list[list[float]]:
 
     Both ways give the same numbers: a float32 times a million is exact in float64, so that both round the same value.
     """
-    if outputs.size <= FEW_NUMBERS:
-        return [[round(value, PROBABILITY_DECIMALS) for value in row] for row in outputs.tolist()]
     scale = 10.0**PROBABILITY_DECIMALS
+    if outputs.size <= FEW_NUMBERS:
+        return [[round(value * scale) / scale for value in row] for row in outputs.tolist()]
     scaled = np.multiply(outputs, scale, dtype=np.float64)
     np.rint(scaled, scaled)
     rounded: list[list[float]] = np.divide(scaled, scale, scaled).tolist()
