@@ -63,6 +63,29 @@ def test_a_home_that_knows_no_traffic_asks_the_registry_first(
     assert server.request("POST", "/predict", WINE).json()["grower"] == "grower_0"
 
 
+def test_a_service_without_a_version_waits_beside_the_others(
+    rookery: Command, servers: ServerProcess.Factory, workshop: Path
+) -> None:
+    """Not named, it keeps nobody from being ready; one whose code is at fault is left out."""
+    services = workshop / "services"
+    try:
+        assert rookery("new", "later").code == 0
+        (services / "broken").mkdir()
+        (services / "broken" / "service.py").write_text("raise RuntimeError('not yet')")
+        server = servers.serve(home=workshop / ".rookery", services_folder=str(services), workers="1")
+        assert server.request("GET", "/readyz").status == 200
+        assert server.request("GET", "/health").status == 200
+        assert server.request("POST", "/demo/predict", WINE).status == 200
+        waiting = server.request("GET", "/later/health")
+        assert waiting.status == 503
+        assert "rookery train later" in waiting.json()["reason"]
+        assert server.request("GET", "/broken/health").status == 404
+        assert "later answers 503" in server.output()
+    finally:
+        shutil.rmtree(services / "later", ignore_errors=True)
+        shutil.rmtree(services / "broken", ignore_errors=True)
+
+
 def test_nothing_to_serve_is_11_and_says_how_to_begin(elsewhere: Command) -> None:
     assert "rookery new NAME" in elsewhere("serve").stderr
     assert elsewhere("serve").code == 11

@@ -12,6 +12,7 @@ def test_orders_survive_their_line() -> None:
     orders = Orders(
         settings=Settings(port=9, home=Path("/h"), allowed_hosts=("a",)),
         services=("iris", "penguins"),
+        optional=("penguins",),
         slot=1,
         source="worker-1-2-3",
         metrics_folder="/h/run/metrics",

@@ -38,17 +38,19 @@ def serve(
     if services:
         # Services named on the command line win over MODEL_PATH in the environment.
         settings = replace(settings, package=None)
-    chosen = () if settings.package is not None else _choose(settings, services or [])
+    chosen, optional = ((), ()) if settings.package is not None else _choose(settings, services or [])
     if settings.package is not None and not (settings.package / "manifest.json").is_file():
         raise PackageError(f"{settings.package} is no package", cure="Name a folder that holds a manifest.json")
     from rookery.supervisor.supervisor import serve as serve_until_signal
 
     # `main` may have launched the first worker already.
-    serve_until_signal(settings, chosen, announce=print_note, launched=context.obj)
+    serve_until_signal(settings, chosen, optional=optional, announce=print_note, launched=context.obj)
 
 
-def _choose(settings: Settings, names: list[str]) -> tuple[str, ...]:
-    """Return the services to serve; the registry is asked first only where this home folder knows too little.
+def _choose(settings: Settings, names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the services to serve, and which of them may lack a version: without names, those that have none yet.
+
+    The registry is asked first only where this home folder knows too little.
 
     Raises:
         ServeError: one that is named does not exist, or there is nothing to serve.
@@ -66,14 +68,15 @@ def _choose(settings: Settings, names: list[str]) -> tuple[str, ...]:
                 close = get_close_matches(name, known, n=1)
                 cure = f"Did you mean {close[0]}?" if close else f"Make it with `rookery new {name}`"
                 raise ServeError(f"there is no service {name!r} in {settings.services_folder}", cure=cure)
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(names)), ()
     if not served and may_synchronise(settings):
         _synchronise(settings, None)
         served = _with_version(settings)
     if not served:
         cure = "Train one: `rookery train`" if defined else "Make one with `rookery new NAME`, then train it"
         raise ServeError(f"no service has a version yet in {settings.home}", cure=cure)
-    return tuple(served)
+    waiting = tuple(name for name in defined if name not in served)
+    return tuple(sorted({*served, *waiting})), waiting
 
 
 def _defined(settings: Settings) -> list[str]:

@@ -40,7 +40,7 @@ class Contract:
     cure: str = ""
     """The command that gives the service its first version."""
     is_optional: bool = False
-    """Whether a server is well without it: its weights are fetched by hand, and may never be."""
+    """Whether a server is well without it, as nobody asked for it by name and it has no version yet."""
 
 
 def contract_of(service: Service) -> Contract:
@@ -62,5 +62,4 @@ def contract_of(service: Service) -> Contract:
         invalid_status=service.invalid_status,
         cache=service.cache,
         cure=f"rookery {'pull' if service.pretrained else 'train'} {service.name}",
-        is_optional=bool(service.pretrained),
     )

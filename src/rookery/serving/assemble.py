@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
 
-from rookery.errors import PackageError, ServeError
+from rookery.errors import DefinitionError, PackageError, ServeError
 from rookery.package.function import FunctionCode, function_code
 from rookery.package.manifest import read_manifest
 from rookery.package.opener import Opening
@@ -37,6 +38,8 @@ from rookery.settings import Settings
 from rookery.telemetry.accumulator import WorkerMetrics
 from rookery.telemetry.logs import PredictionLog
 from rookery.telemetry.metrics import IN_FLIGHT
+
+logger = logging.getLogger("rookery.serving")
 
 HEAVY_THREADS = 8
 """So many runs of heavy models at most, of all services together, are under way at the same time."""
@@ -80,6 +83,7 @@ def assemble(
     settings: Settings,
     *,
     services: Sequence[str] = (),
+    optional: Sequence[str] = (),
     metrics: WorkerMetrics,
     metrics_folder: Path | None = None,
     log: PredictionLog | None = None,
@@ -90,14 +94,15 @@ def assemble(
 
     With `settings.package` that package is served alone. Otherwise `services` are served (none named: all): one at
     `/`, several under `/<service>` each. A service without a usable version is mounted all the same: it answers 503
-    with the reason until the watcher finds a version.
+    with the reason until the watcher finds a version. The server is well without those in `optional`; one of them
+    whose code is at fault is left out.
 
     Raises:
         ServeError: a name is no service, the package has no readable manifest, or two routes have the same path.
         DefinitionError: a service's own code is at fault.
         RegistryError: the traffic file of a service without code is unreadable.
     """
-    served = _choose_services(settings, services)
+    served = _choose_services(settings, services, optional)
     runs = max(1, (os.cpu_count() or 1) // (settings.workers * threads))
     executor = ThreadPoolExecutor(
         min(HEAVY_THREADS, runs * len(served)), thread_name_prefix="infer", initializer=lower_priority
@@ -152,7 +157,9 @@ def open_store(settings: Settings, contract: Contract) -> SharedStore | None:
     return RedisStore(settings.redis_url, ttl_seconds=contract.cache.ttl_seconds, timeout=settings.redis_timeout)
 
 
-def _choose_services(settings: Settings, services: Sequence[str]) -> list[tuple[Contract, FunctionCode | None]]:
+def _choose_services(
+    settings: Settings, services: Sequence[str], optional: Sequence[str]
+) -> list[tuple[Contract, FunctionCode | None]]:
     """Return what is served: each service's contract and, where it answers itself, its code."""
     if settings.package is not None:
         try:
@@ -163,9 +170,14 @@ def _choose_services(settings: Settings, services: Sequence[str]) -> list[tuple[
     served: list[tuple[Contract, FunctionCode | None]] = []
     for name in services or sorted(known):
         if name in known:
-            service = load_service(settings.services_folder, name)
-            code = None if service.function is None else function_code(service)
-            served.append((with_deadline(contract_of(service), settings), code))
+            try:
+                contract, code = _load(settings, name)
+            except DefinitionError as error:
+                if name not in optional:
+                    raise
+                logger.warning("%s is not served: %s", name, error)
+                continue
+            served.append((replace(contract, is_optional=name in optional), code))
         else:
             served.append((_contract_of_champion(settings, name), None))
     if not served:
@@ -173,6 +185,12 @@ def _choose_services(settings: Settings, services: Sequence[str]) -> list[tuple[
             f"there is no service in {settings.services_folder}", cure="`rookery new NAME` writes one; or use --package"
         )
     return served
+
+
+def _load(settings: Settings, name: str) -> tuple[Contract, FunctionCode | None]:
+    service = load_service(settings.services_folder, name)
+    code = None if service.function is None else function_code(service)
+    return with_deadline(contract_of(service), settings), code
 
 
 def _contract_of_champion(settings: Settings, name: str) -> Contract:

@@ -135,13 +135,9 @@ class Mount:
             self._give_up(call)
 
     def _give_up(self, call: Call) -> None:
-        """Answer 504; a call whose run has begun is counted by the pipeline when that run ends."""
-        if call.payload is not None:
-            return
-        call.error = DeadlineExceeded(f"{self.name}: no answer within {self._deadline:g} s")
-        if call.request_id:
-            call.status, call.payload = encode_error(call.error)
-        else:
+        """Answer 504 and count it; what its run comes to, nobody waits for."""
+        if call.payload is None:
+            call.error = DeadlineExceeded(f"{self.name}: no answer within {self._deadline:g} s")
             self._pipeline.complete([call], [])
 
 

@@ -46,11 +46,13 @@ class Crew:
         listener: socket.socket,
         metrics_folder: Path,
         *,
+        optional: tuple[str, ...] = (),
         tell: Tell,
         retire: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._services = services
+        self._optional = optional
         self._listener = listener
         self._metrics_folder = metrics_folder
         self._tell = tell
@@ -134,6 +136,7 @@ class Crew:
         orders = Orders(
             settings=settings,
             services=self._services,
+            optional=self._optional,
             slot=slot.index,
             source=f"worker-{slot.index}-{os.getpid()}-{self._lives}",
             metrics_folder=str(self._metrics_folder),

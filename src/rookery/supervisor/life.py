@@ -45,6 +45,7 @@ def live(lifeline: int) -> None:
         assembly = assemble(
             settings,
             services=orders.services,
+            optional=orders.optional,
             metrics=metrics,
             metrics_folder=Path(orders.metrics_folder),
             log=requests,

@@ -22,6 +22,8 @@ class Orders:
     settings: Settings
     services: tuple[str, ...]
     """The services to serve; empty with `settings.package`."""
+    optional: tuple[str, ...]
+    """Those of them that nobody asked for by name and that have no version yet: the server is well without them."""
     slot: int
     """The worker's place, from 0; a replacement has its predecessor's."""
     source: str
@@ -39,7 +41,7 @@ def read_orders(line: bytes) -> Orders:
     """Return the orders that a line holds."""
     values = json.loads(line)
     values["settings"] = settings_from_json(json.dumps(values["settings"]))
-    values["services"] = tuple(values["services"])
+    values["services"], values["optional"] = tuple(values["services"]), tuple(values["optional"])
     return Orders(**values)
 
 

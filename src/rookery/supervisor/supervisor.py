@@ -31,6 +31,7 @@ def serve(
     settings: Settings,
     services: tuple[str, ...],
     *,
+    optional: tuple[str, ...] = (),
     announce: Callable[[str], None],
     launched: LaunchedWorker | None = None,
 ) -> None:
@@ -38,7 +39,7 @@ def serve(
 
     SIGTERM or SIGINT: no new connections, open requests are answered, then this returns; a second one kills.
     SIGHUP: every worker is replaced by a fresh one while the port answers. `services` may be empty with
-    `settings.package`. `announce` gets the lines that are meant for persons.
+    `settings.package`; those in `optional` may lack a version. `announce` gets the lines that are meant for persons.
     `launched` becomes the first worker; the caller discards it if this raises before it has orders.
 
     Raises:
@@ -50,11 +51,20 @@ def serve(
     folder = make_run_folder(settings.home)
     try:
         chronicle = Chronicle(settings, folder / "metrics")
-        crew = Crew(settings, services, listener, folder / "metrics", tell=chronicle.tell, retire=chronicle.retire)
+        crew = Crew(
+            settings,
+            services,
+            listener,
+            folder / "metrics",
+            optional=optional,
+            tell=chronicle.tell,
+            retire=chronicle.retire,
+        )
         with _signals() as wishes:
             crew.start(launched)
             crew.watch(wishes.wake)
-            _run(settings, services, crew, chronicle, wishes, announce)
+            registered = tuple(name for name in services if name not in optional)
+            _run(settings, registered, crew, chronicle, wishes, announce)
             listener.close()
             if crew.ready_report is not None:
                 announce("Stopping: open requests are answered, new ones are refused")
