@@ -81,7 +81,8 @@ class Pipeline:
         """Finish the passes' calls, then encode and observe all `calls`, failed ones too."""
         for work in passes:
             if work.calls and work.version is not None:
-                work.version.series.observe_run(work.run_seconds, len(work.calls))
+                if work.run_seconds:  # what was cached ran for somebody else
+                    work.version.series.observe_run(work.run_seconds, len(work.calls))
                 self._guard(self._finish, work)
         self._encode(calls)
         self._observe(calls)

@@ -49,6 +49,8 @@ class Mount:
         self.prefix = prefix
         self.open_requests = 0
         """Requests for this service that came through the application and are not answered yet."""
+        self.held_bytes = 0
+        """Bytes of uploads that are being received or answered."""
         self.champion_share = 0
         """How many percent of the predictions the champion answers."""
         self._pipeline = Pipeline(endpoint, encode_error, metrics, log)
