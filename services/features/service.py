@@ -22,34 +22,13 @@ class Request(BaseModel):
     sigma: float = Field(1.6, ge=0.5, le=5, description="Blur of the first octave, in pixels")
 
 
-class Keypoint(BaseModel):
-    """A keypoint: where, how large, turned how, and how strong it is."""
-
-    x: float
-    y: float
-    size: float = Field(description="Diameter, in pixels")
-    angle: float = Field(description="Degrees, clockwise from the x axis")
-    response: float
-    octave: int = Field(description="OpenCV's packed octave and layer")
-
-
-class ImageFacts(BaseModel):
-    """The picture."""
-
-    width: int
-    height: int
-    format: str
-
-
 class Answer(BaseModel):
-    """The keypoints of a picture, the strongest first where their number is limited."""
+    """The keypoints of a picture."""
 
     num_keypoints: int
-    keypoints: list[Keypoint]
-    descriptors: str | None = Field(
-        description="Base64 of uint8 [num_keypoints, 128], row by row; null if not asked for"
-    )
-    image: ImageFacts
+    keypoints: list[dict[str, float]] = Field(description="x, y, size, angle, response and OpenCV's packed octave")
+    descriptors: str | None = Field(description="Base64 of uint8 [num_keypoints, 128] by rows; null if not asked for")
+    image: dict[str, int | str] = Field(description="width, height and format")
     processing_time_ms: float
     cached: bool
 
@@ -59,7 +38,7 @@ def detect(picture: Any, parameters: Any) -> dict[str, Any]:
     import cv2
 
     cv2.setNumThreads(1)  # pictures are computed side by side, each in a thread of its own
-    sift = cv2.SIFT_create(
+    sift = cv2.SIFT.create(
         nfeatures=parameters["max_keypoints"],
         nOctaveLayers=parameters["octave_layers"],
         contrastThreshold=parameters["contrast_threshold"],

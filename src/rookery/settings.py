@@ -110,16 +110,11 @@ class Settings:
         None, "A worker above this memory is replaced gracefully; empty: no limit", minimum=64, also="MAX_MEMORY"
     )
 
-    mirrors: tuple[str, ...] = setting(
-        (), "Folders (URLs, comma-separated) that `rookery pull` tries before a file's own address"
-    )
-
+    mirrors: tuple[str, ...] = setting((), "URLs of folders that `rookery pull` asks before a file's own address")
     redis_url: str | None = setting(
         None, "Redis that shares cached answers; empty: each worker keeps its own", form=REDIS_URL, secret=True
     )
-    redis_timeout: float = setting(
-        0.05, "Longest time that one look-up in Redis may add to an answer", minimum=0.001, maximum=1
-    )
+    redis_timeout: float = setting(0.05, "Longest time of a look-up in Redis", minimum=0.001, maximum=1)
 
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", "Least severe log lines", also="LOG_LEVEL"

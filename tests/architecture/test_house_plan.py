@@ -48,7 +48,10 @@ def imported_modules(tree: ast.AST) -> Iterator[str]:
 
 
 def imported_when_loaded(tree: ast.Module) -> Iterator[str]:
-    """Yield the modules that are imported when a tree's module is, so not those inside functions."""
+    """Yield the modules that are imported when a tree's module is, so not those inside functions.
+
+    What a service's folder holds besides is a part of the service.
+    """
     waiting: list[ast.AST] = list(tree.body)
     while waiting:
         node = waiting.pop()
@@ -56,7 +59,7 @@ def imported_when_loaded(tree: ast.Module) -> Iterator[str]:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and not node.level:
             yield node.module or ""
         waiting.extend(ast.iter_child_nodes(node))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,18 +62,14 @@ def package_pretrained(service: Service, architecture: str, weights: Path, desti
     )
     tensors = picture_tensors(shape[0], shape[1], labels)
     outputs, golden = _record(service, OnnxSession(model, tensors))
+    provenance = Provenance(
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        libraries=read_library_versions(("pillow", "simplejpeg")),
+    )
     digest = hashlib.sha256(data).hexdigest()
     return write_package(
         destination,
-        manifest=describe_service(
-            service,
-            candidate=architecture,
-            tensors=tensors,
-            provenance=Provenance(
-                created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                libraries=read_library_versions(("pillow", "simplejpeg")),
-            ),
-        ),
+        manifest=describe_service(service, candidate=architecture, tensors=tensors, provenance=provenance),
         model=model,
         profile=make_profile((), np.empty((len(outputs), 0), np.float32), outputs, service.task),
         golden=golden,
@@ -80,16 +77,20 @@ def package_pretrained(service: Service, architecture: str, weights: Path, desti
             "service": service.name,
             "architecture": architecture,
             "parameters": count_parameters(model),
-            "weights": {
-                "sha256": digest,
-                "bytes": len(data),
-                "declared": digest == pretrained.sha256,
-                "source": pretrained.source,
-                "licence": pretrained.licence,
-            },
+            "weights": _describe_weights(pretrained, digest, len(data)),
         },
         card=_render_card(service, architecture, pretrained, digest=digest),
     )
+
+
+def _describe_weights(pretrained: Pretrained, digest: str, size: int) -> dict[str, Any]:
+    return {
+        "sha256": digest,
+        "bytes": size,
+        "declared": digest == pretrained.sha256,
+        "source": pretrained.source,
+        "licence": pretrained.licence,
+    }
 
 
 def _find(service: Service, architecture: str) -> tuple[Pretrained, PictureField]:
