@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from rookery.service.definition import Service
-from tests.servers import ServerProcess, is_setting
+from tests.servers import ROOKERY, ServerProcess, is_setting
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -134,6 +135,27 @@ def _given(name: str) -> Path:
     if not value:
         pytest.skip(f"{name} is not set")
     return Path(value)
+
+
+@pytest.fixture(scope="session")
+def picture_home(shared_folder: Path) -> Path:
+    """A home with what takes pictures: digits trained, features registered, images where the weights are."""
+    home = shared_folder / "picture-home"
+    with once(shared_folder / "picture-home.done") as must_build:
+        if must_build:
+            weights = os.environ.get("ROOKERY_TEST_MOBILENET")
+            _run_rookery(home, "train", "digits", "features")
+            if weights:
+                _run_rookery(home, "pull", "images", "--arch", "mobilenet_v2", "--weights", weights)
+    return home
+
+
+def _run_rookery(home: Path, *arguments: str) -> None:
+    """Run a command of `rookery` on the repository's services."""
+    environment = {name: value for name, value in os.environ.items() if not is_setting(name)}
+    environment |= {"ROOKERY_HOME": str(home), "ROOKERY_SERVICES_FOLDER": str(ROOT / "services")}
+    done = subprocess.run([ROOKERY, *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture

@@ -10,15 +10,19 @@ check_service(service)
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rookery.errors import DefinitionError
+from rookery.export.function_package import package_function
 from rookery.registry.memory import MemoryRegistry
 from rookery.service.definition import Service
 from rookery.testing.client import LocalClient
 from rookery.testing.inputs import Row, example_row
-from rookery.testing.promises import PROMISES, Promise, Subject
+from rookery.testing.picture_promises import PICTURE_PROMISES, make_subject
+from rookery.testing.promises import PROMISES, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,9 @@ def train_package(service: Service, folder: Path) -> Path:
     Raises:
         RookeryError: the service has nothing to train with, or training fails.
     """
+    if service.function is not None:
+        package_function(service, folder / "package")
+        return folder / "package"
     if service.data is None or not service.candidates:
         raise DefinitionError(
             f"{service.name} has no data or no candidates to train with", cure="Hand in a package to check instead"
@@ -68,19 +75,29 @@ def train_package(service: Service, folder: Path) -> Path:
 
 
 def _check(service: Service, package: Path) -> CheckReport:
-    broken: list[str] = []
     with LocalClient(package, service=service) as client:
-        subject = Subject(client, _good_rows(client))
-        for promise in PROMISES:
-            broken += _examine(promise, subject)
+        if service.schema.picture is not None:
+            pictures = make_subject(client)
+            broken, inputs = _examine_all(PICTURE_PROMISES, pictures), len(pictures.files)
+            promises: Sequence[Callable[..., Iterator[str]]] = PICTURE_PROMISES
+        else:
+            rows = Subject(client, _good_rows(client))
+            broken, inputs, promises = _examine_all(PROMISES, rows), len(rows.rows), PROMISES
     if broken:
         lines = "\n".join(f"- {line}" for line in broken)
         raise AssertionError(f"{service.name} breaks {len(broken)} promise(s):\n{lines}")
-    sentences = tuple((promise.__doc__ or promise.__name__).strip() for promise in PROMISES)
-    return CheckReport(service.name, sentences, len(subject.rows))
+    sentences = tuple((promise.__doc__ or promise.__name__).strip() for promise in promises)
+    return CheckReport(service.name, sentences, inputs)
 
 
-def _examine(promise: Promise, subject: Subject) -> list[str]:
+S = TypeVar("S")
+
+
+def _examine_all(promises: Sequence[Callable[[S], Iterator[str]]], subject: S) -> list[str]:
+    return [fault for promise in promises for fault in _examine(promise, subject)]
+
+
+def _examine(promise: Callable[[S], Iterator[str]], subject: S) -> list[str]:
     """Return where a promise is broken; what is broken so that the check itself cannot go on is one place more."""
     name = promise.__name__.replace("_", " ")
     faults: list[str] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,18 @@ from typing import Any
 from rookery.errors import PackageError
 from rookery.fields.schema import schema_digest
 from rookery.package.contract import contract_from_manifest
+from rookery.package.function import function_code
 from rookery.package.opener import Package, open_package
 from rookery.pipeline.endpoint import Endpoint, LoadedVersion
 from rookery.service.contract import Contract, contract_of
 from rookery.service.definition import Service
 from rookery.serving.app import build_app
+from rookery.serving.compatibility import find_mismatch
 from rookery.serving.mount import Mount
 from rookery.settings import Settings
 from rookery.telemetry.accumulator import WorkerMetrics
 from rookery.testing.asgi import AsgiCaller, LocalResponse
+from rookery.testing.forms import File, encode_form
 
 
 class LocalClient:
@@ -40,7 +43,8 @@ class LocalClient:
         version: str = "1",
         settings: Settings | None = None,
     ) -> None:
-        self.package = package if isinstance(package, Package) else open_package(package)
+        code = None if service is None or service.function is None else function_code(service)
+        self.package = package if isinstance(package, Package) else open_package(package, code=code)
         self.contract = _contract(self.package, service)
         metrics = WorkerMetrics("local")
         loaded = LoadedVersion(self.package, version, series=metrics.series(self.contract.name, version))
@@ -76,6 +80,22 @@ class LocalClient:
         """Send a POST with `body` as JSON."""
         return self.request("POST", path, content=json.dumps(body).encode(), headers=headers)
 
+    def post_pictures(
+        self, path: str, files: Sequence[File], texts: Mapping[str, object] | None = None
+    ) -> LocalResponse:
+        """Send files (name and content) and parameters as a form to a service that takes pictures."""
+        picture = self.contract.schema.picture
+        body, kind = encode_form("file" if picture is None else picture.name, files, texts)
+        return self.request("POST", path, content=body, headers={"content-type": kind})
+
+    def predict_picture(self, data: bytes, *, filename: str = "picture", **parameters: object) -> Any:
+        """Return the answer to one picture.
+
+        Raises:
+            AssertionError: the picture or a parameter is refused; the message says why.
+        """
+        return _expect_ok(self.post_pictures(self.contract.paths[0], [(filename, data)], parameters))
+
     def predict(self, row: Mapping[str, Any]) -> Any:
         """Return the answer to one input.
 
@@ -97,13 +117,16 @@ class LocalClient:
 def _contract(package: Package, service: Service | None) -> Contract:
     if service is None:
         return contract_from_manifest(package.manifest)
-    manifest = package.manifest
-    if manifest.service != service.name or schema_digest(manifest.columns) != schema_digest(service.schema.columns):
+    manifest, contract = package.manifest, contract_of(service)
+    is_other = manifest.service != service.name or schema_digest(manifest.columns) != schema_digest(
+        contract.schema.columns
+    )
+    if is_other or (contract.schema.picture is not None and find_mismatch(contract, manifest)):
         raise PackageError(
             f"the package belongs to {manifest.service} with another input model than the service {service.name}",
             cure="Train the service again, or leave the service out to get the generic contract",
         )
-    return contract_of(service)
+    return contract
 
 
 def _expect_ok(response: LocalResponse) -> Any:

@@ -54,7 +54,7 @@ def good_inputs_are_answered(subject: Subject) -> Iterator[str]:
             if response.status != 200:
                 yield f"{path}: good input {number} ({row}) got {response.status}: {response.text[:500]}"
                 continue
-            yield from _strict_json(response, f"{path}: good input {number}")
+            yield from is_strict_json(response, f"{path}: good input {number}")
             missing = {"x-request-id", "x-model-version"} - set(response.headers)
             if missing:
                 yield f"{path}: good input {number} got no header {', '.join(sorted(missing))}"
@@ -68,7 +68,7 @@ def answers_fit_the_output_model(subject: Subject) -> Iterator[str]:
     for number, row in enumerate(subject.rows):
         response = subject.predict(row)
         if response.status == 200:
-            yield from _fits(model, response.json(), f"the answer to good input {number}")
+            yield from fits(model, response.json(), f"the answer to good input {number}")
 
 
 def bad_fields_are_named(subject: Subject) -> Iterator[str]:
@@ -128,7 +128,7 @@ def limits_hold(subject: Subject) -> Iterator[str]:
     ):
         if response.status != status:
             yield f"{what} got {response.status}, expected {status}"
-        yield from _strict_json(response, what)
+        yield from is_strict_json(response, what)
 
 
 def outliers_carry_a_warning(subject: Subject) -> Iterator[str]:
@@ -150,19 +150,24 @@ def outliers_carry_a_warning(subject: Subject) -> Iterator[str]:
 
 def pages_answer_as_documented(subject: Subject) -> Iterator[str]:
     """Every documented GET answers with a documented status; unknown paths get 404, wrong methods 405."""
-    paths = subject.client.get("/openapi.json").json()["paths"]
+    yield from pages_answer(subject.client)
+
+
+def pages_answer(client: LocalClient) -> Iterator[str]:
+    """Yield where the pages of a service answer otherwise than its documentation says."""
+    paths = client.get("/openapi.json").json()["paths"]
     for path in sorted(path for path, methods in paths.items() if "get" in methods):
-        response = subject.client.get(path)
+        response = client.get(path)
         documented = set(paths[path]["get"]["responses"])
         if str(response.status) not in documented:
             yield f"GET {path} got {response.status}, documented are {', '.join(sorted(documented))}"
         if "json" in response.headers.get("content-type", ""):
-            yield from _strict_json(response, f"GET {path}")
-    for path in (*subject.client.contract.paths, "/predict/batch"):
+            yield from is_strict_json(response, f"GET {path}")
+    for path in (*client.contract.paths, "/predict/batch"):
         if path not in paths:
             yield f"POST {path} is not documented"
-    for method, path, status in (("GET", "/no/such/path", 404), ("GET", subject.path, 405)):
-        response = subject.client.request(method, path)
+    for method, path, status in (("GET", "/no/such/path", 404), ("GET", client.contract.paths[0], 405)):
+        response = client.request(method, path)
         if response.status != status:
             yield f"{method} {path} got {response.status}, expected {status}"
 
@@ -204,7 +209,7 @@ def _is_refused(bad: BadInput, response: LocalResponse) -> Iterator[str]:
     if response.status not in bad.statuses:
         yield f"{bad.what} got {response.status}, expected {' or '.join(map(str, bad.statuses))}: {response.text[:500]}"
         return
-    yield from _strict_json(response, bad.what)
+    yield from is_strict_json(response, bad.what)
     places = _places(response)
     if bad.field is not None and not any(bad.field in place for place in places):
         yield f"{bad.what} is refused without naming {bad.field}: {places}"
@@ -216,14 +221,16 @@ def _places(response: LocalResponse) -> list[list[Any]]:
     return [problem["loc"] for problem in detail] if isinstance(detail, list) else []
 
 
-def _strict_json(response: LocalResponse, what: str) -> Iterator[str]:
+def is_strict_json(response: LocalResponse, what: str) -> Iterator[str]:
+    """Yield where a response is no strict JSON."""
     try:
         response.json()
     except ValueError as error:
         yield f"{what} is answered with what is no strict JSON: {error}"
 
 
-def _fits(model: type[BaseModel], answer: Any, what: str) -> Iterator[str]:
+def fits(model: type[BaseModel], answer: Any, what: str) -> Iterator[str]:
+    """Yield where an answer is no instance of the output model, or shows more than it does."""
     try:
         model.model_validate(answer)
     except ValidationError as error:
