@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rookery.cli import doctor, models, new, package, predict, pull, serve, train, transfer
+from rookery.cli import demo, doctor, models, new, package, predict, pull, serve, train, transfer
 from rookery.cli.failures import CommandGroup
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.command("train")(train.train)
 app.command("pull")(pull.pull)
 app.command("serve")(serve.serve)
 app.command("predict")(predict.predict)
+app.command("demo")(demo.demo)
 app.command("package")(package.package)
 app.add_typer(models.group, name="models")
 app.command("promote")(models.promote)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from rookery.fields.schema import InputSchema
 
 SPARE_VALUES = 1_000
 """Values that a body may have beyond those its inputs need, so that ordinary mistakes are explained one by one."""
 SPARE_OBJECTS = 16
 """Objects that a body may have beyond its inputs, for the same reason."""
+LONG_BODY = 4_096
+"""Bytes from which on it pays to hand a body to numpy."""
 
 
 class ValueCap:
@@ -27,6 +32,13 @@ class ValueCap:
     def is_exceeded(self, body: bytes) -> bool:
         """Tell whether a body has more values, fields or objects than its inputs could have."""
         # A value takes a byte and its separator, so that most bodies are passed by their length alone.
-        if len(body) > 2 * self._objects and body.count(b"{") > self._objects:
+        if len(body) > 2 * self._objects and _count(body, b"{") > self._objects:
             return True
-        return len(body) > 2 * self._values and max(body.count(b","), body.count(b":")) > self._values
+        return len(body) > 2 * self._values and max(_count(body, b","), _count(body, b":")) > self._values
+
+
+def _count(body: bytes, character: bytes) -> int:
+    """Return how often a character occurs; where it may occur often, numpy counts several times faster."""
+    if len(body) < LONG_BODY:
+        return body.count(character)
+    return int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == character[0]))

@@ -8,21 +8,15 @@ from itertools import repeat
 from operator import getitem
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel
 
 from rookery.fields.ranges import range_warnings
 from rookery.pipeline.call import Call, Matrix, Pass
 from rookery.pipeline.endpoint import LoadedVersion
 from rookery.pipeline.ids import make_request_ids
+from rookery.pipeline.probabilities import make_labeller, round_probabilities
 from rookery.service.contract import Contract
 from rookery.service.prediction import Prediction
-
-PROBABILITY_DECIMALS = 6
-"""Probabilities are answered with so many decimals: float32 carries no more that can be relied on."""
-
-FEW_NUMBERS = 8
-"""So few numbers are rounded one by one sooner than as an array."""
 
 
 class Finish:
@@ -93,23 +87,9 @@ def _classify(version: LoadedVersion, outputs: Matrix, ids: list[str], latencies
         class_ids,
         map(labels.__getitem__, class_ids),
         map(getitem, rows, class_ids),
-        map(dict, map(zip, repeat(labels), rows)),
+        make_labeller(labels)(rows),
     )
     return list(map(Prediction, *columns))
-
-
-def round_probabilities(outputs: Matrix) -> list[list[float]]:
-    """Return float32 [n, labels] as rows of numbers with `PROBABILITY_DECIMALS` decimals.
-
-    Both ways give the same numbers: a float32 times a million is exact in float64, so that both round the same value.
-    """
-    scale = 10.0**PROBABILITY_DECIMALS
-    if outputs.size <= FEW_NUMBERS:
-        return [[round(value * scale) / scale for value in row] for row in outputs.tolist()]
-    scaled = np.multiply(outputs, scale, dtype=np.float64)
-    np.rint(scaled, scaled)
-    rounded: list[list[float]] = np.divide(scaled, scale, scaled).tolist()
-    return rounded
 
 
 def _regress(version: LoadedVersion, outputs: Matrix, ids: list[str], latencies: list[float]) -> list[Prediction]:

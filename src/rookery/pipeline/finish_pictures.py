@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from rookery.pipeline.call import Call, Pass, PictureCall
 from rookery.pipeline.endpoint import LoadedVersion
-from rookery.pipeline.finish import PROBABILITY_DECIMALS, doubt_of, write_plainly
+from rookery.pipeline.finish import doubt_of, write_plainly
 from rookery.pipeline.ids import make_request_ids
+from rookery.pipeline.probabilities import make_labeller, round_probabilities
 from rookery.pipeline.unit import Outcome
 from rookery.service.contract import Contract
 from rookery.service.picture_prediction import PicturePrediction
@@ -71,10 +71,10 @@ def _read_outputs(version: LoadedVersion, outcome: Outcome) -> Mapping[str, Any]
     if not version.labels:
         return {"value": float(str(row[0]))}
     class_id = int(row.argmax())
-    rounded = np.round(row.astype(np.float64), PROBABILITY_DECIMALS).tolist()
+    rows = round_probabilities(row[None])
     return {
         "class_id": class_id,
         "label": version.labels[class_id],
-        "confidence": rounded[class_id],
-        "probabilities": dict(zip(version.labels, rounded, strict=True)),
+        "confidence": rows[0][class_id],
+        "probabilities": make_labeller(version.labels)(rows)[0],
     }

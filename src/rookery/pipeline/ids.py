@@ -20,8 +20,10 @@ def make_request_ids(count: int) -> list[str]:
     """
     ids: list[str] = []
     while len(ids) < count:
-        stamp = f"{time.time_ns() // 1_000_000:012x}"
-        random = os.urandom(8).hex()
-        head = f"{stamp[:8]}-{stamp[8:]}-7{random[:3]}-{_VARIANT[random[3]]}{random[4:7]}-{random[7:]}"
+        digits = ((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(8)).hex()
+        variant = _VARIANT[digits[15]]
+        head = f"{digits[:8]}-{digits[8:12]}-7{digits[12:15]}-{variant}{digits[16:19]}-{digits[19:]}"
+        if count == 1:
+            return [head + _COUNTS[0]]
         ids += [head + number for number in _COUNTS[: count - len(ids)]]
     return ids

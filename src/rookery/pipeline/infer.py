@@ -9,6 +9,9 @@ import numpy as np
 from rookery.errors import InferenceFailed
 from rookery.pipeline.call import Pass
 
+FEW_NUMBERS = 16
+"""So few numbers are added up one by one sooner than as an array."""
+
 
 class Infer:
     """Run the version's graph; rows whose answer is not finite fail, their neighbours do not.
@@ -22,7 +25,8 @@ class Infer:
             raise InferenceFailed("a pass reached inference without rows or a version")
         work.outputs = outputs = work.version.package.run(work.matrix)
         # One sum tells of any NaN or infinity; it may itself overflow, so what it accuses is looked at closely.
-        if math.isfinite(np.add.reduce(outputs, axis=None)):
+        is_small = outputs.size <= FEW_NUMBERS
+        if math.isfinite(sum(outputs.ravel().tolist()) if is_small else np.add.reduce(outputs, axis=None)):
             return
         finite = np.asarray(np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
         for call in work.calls:

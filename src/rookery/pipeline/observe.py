@@ -21,18 +21,18 @@ class Observe:
     def __call__(self, calls: list[Call]) -> None:
         """Count every call of a pass."""
         now = time.perf_counter()
-        durations: dict[tuple[LoadedVersion | None, int], list[float]] = {}
-        rows: dict[tuple[LoadedVersion | None, int], int] = {}
+        groups: dict[tuple[LoadedVersion | None, int], list[Call]] = {}
         for call in calls:
             key = (call.version, call.status)
-            if key not in durations:
-                durations[key], rows[key] = [], 0
-            durations[key].append(now - call.received)
-            if call.error is None:
-                rows[key] += call.stop - call.start
-        for (version, status), seconds in durations.items():
+            group = groups.get(key)
+            if group is None:
+                groups[key] = [call]
+            else:
+                group.append(call)
+        for (version, status), group in groups.items():
             series = self._unversioned if version is None else version.series
-            series.observe_many(status, seconds, rows[version, status])
+            rows = sum([call.stop - call.start for call in group if call.error is None])
+            series.observe_many(status, [now - call.received for call in group], rows)
         if self._log is not None:
             for call in calls[: self._log.claim(len(calls))]:
                 self._write_line(self._log, call, round((now - call.received) * 1e3, 3))
