@@ -16,13 +16,14 @@ BENCH_FLAGS ?=
 
 export ROOKERY_HOME
 
-.PHONY: help up install install-dev lock test check format bench docs clean debian-bench
+.PHONY: help up install install-dev lock test check format bench loadtest docs clean debian-bench
 
 help:
 	@echo "make up      install, train what is not trained yet, serve at http://$(HOST):$(PORT) (HOST, PORT, ROOKERY_HOME)"
 	@echo "make test    the whole test suite, coverage of at least 90 %"
 	@echo "make check   ruff, mypy --strict, import-linter, the tests of the house plan"
 	@echo "make bench   throughput, CPU, start-up, memory and batches beside what a user would otherwise run"
+	@echo "make loadtest  users on every service, without a window; LOADTEST_FLAGS, LOADTEST_WEIGHTS"
 	@echo "make docs    the documentation as a static site in site/"
 	@echo "make lock    write constraints.txt anew from the environment"
 	@echo "make clean   remove caches and built files, never ROOKERY_HOME"
@@ -91,6 +92,18 @@ format: install-dev
 
 bench: install-dev debian-bench
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
+
+# Locust wants other versions of what the tests use: it gets an environment of its own.
+LOCUST_VERSION := 2.47.0
+LOADTEST_FLAGS ?=
+
+build/loadtest/.installed-$(LOCUST_VERSION): | $(BIN)/python
+	$(BIN)/python -m venv --clear build/loadtest
+	build/loadtest/bin/python -m pip install --quiet --disable-pip-version-check locust==$(LOCUST_VERSION)
+	@touch $@
+
+loadtest: install-dev build/loadtest/.installed-$(LOCUST_VERSION)
+	$(BIN)/python -m loadtests $(LOADTEST_FLAGS)
 
 docs: install-dev
 	$(BIN)/zensical build --strict --clean --config-file mkdocs.yml

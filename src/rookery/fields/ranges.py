@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from operator import gt, lt
-
 import numpy as np
 import numpy.typing as npt
 
@@ -24,7 +22,11 @@ def is_any_outside(low: Row, high: Row, matrix: Matrix) -> bool:
     if len(matrix) > FEW_ROWS:
         return bool(np.count_nonzero((matrix < low) | (matrix > high)))
     lows, highs = low.tolist(), high.tolist()
-    return any(any(map(lt, row, lows)) or any(map(gt, row, highs)) for row in matrix.tolist())
+    for row in matrix.tolist():
+        for value, least, greatest in zip(row, lows, highs, strict=True):
+            if value < least or value > greatest:
+                return True
+    return False
 
 
 def range_warnings(schema: InputSchema, low: Row, high: Row, matrix: Matrix) -> dict[int, list[str]]:

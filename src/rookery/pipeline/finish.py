@@ -62,7 +62,7 @@ def _number_rows(calls: list[Call]) -> tuple[list[str], list[float]]:
     ids: list[str] = []
     latencies: list[float] = []
     for call in calls:
-        latency_ms = round((now - call.received) * 1e3, 3)
+        latency_ms = round((now - call.received) * 1e6) / 1e3
         if call.kind == "single":
             ids.append(call.request_id)
             latencies.append(latency_ms)
