@@ -1,4 +1,4 @@
-"""All benchmarks, or some: `python -m benchmarks [throughput stages cpu startup memory batch] [--quick]`.
+"""All benchmarks, or some: `python -m benchmarks [throughput stages cpu startup memory batch images …] [--quick]`.
 
 Prints the tables; a run of all of them also writes `benchmarks/RESULTS.md`. Nothing here passes or fails.
 """
@@ -12,10 +12,13 @@ from pathlib import Path
 
 from benchmarks.batch import measure_batch
 from benchmarks.cpu import measure_cpu
+from benchmarks.features import measure_features
+from benchmarks.images import measure_images
 from benchmarks.load import generator_name
 from benchmarks.machine import describe_machine
 from benchmarks.memory import measure_memory
 from benchmarks.model import SEED, TREES
+from benchmarks.neighbours import measure_neighbours
 from benchmarks.prepare import prepare_home
 from benchmarks.servers import ROOT
 from benchmarks.stages import measure_stages
@@ -70,8 +73,24 @@ def batch(plan: Plan) -> list[Table]:
     return measure_batch(plan.package, rounds=plan.rounds, seconds=plan.seconds, say=plan.say)
 
 
+def images(plan: Plan) -> list[Table]:
+    """Measure photographs, where there are weights."""
+    return measure_images(plan.home, rounds=plan.rounds, seconds=plan.seconds, say=plan.say)
+
+
+def features(plan: Plan) -> list[Table]:
+    """Measure keypoints, computed and cached."""
+    return measure_features(plan.home, plan.folder, rounds=plan.rounds, seconds=plan.seconds, say=plan.say)
+
+
+def neighbours(plan: Plan) -> list[Table]:
+    """Measure numbers beside photographs."""
+    return measure_neighbours(plan.home, rounds=plan.rounds, seconds=plan.seconds, say=plan.say)
+
+
 QUESTIONS: dict[str, Callable[[Plan], list[Table]]] = {
-    question.__name__: question for question in (throughput, stages, cpu, startup, memory, batch)
+    question.__name__: question
+    for question in (throughput, stages, cpu, startup, memory, batch, images, features, neighbours)
 }
 
 

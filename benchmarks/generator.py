@@ -1,14 +1,16 @@
 """A closed-loop load generator for machines without `wrk`: one process, keep-alive connections, one request each.
 
-Call: python -m benchmarks.generator PORT PATH CONTENT_TYPE BODY_FILE CONNECTIONS SECONDS
+Call: python -m benchmarks.generator PORT PATH CONTENT_TYPE BODY_FILE CONNECTIONS SECONDS [VARY_AT FIRST_NUMBER]
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -16,9 +18,9 @@ import uvloop
 
 
 class Client(asyncio.Protocol):
-    """One connection that sends the same request again as soon as its answer is complete."""
+    """One connection that sends the next request as soon as its answer is complete."""
 
-    def __init__(self, request: bytes, latencies: list[float]) -> None:
+    def __init__(self, request: Callable[[], bytes], latencies: list[float]) -> None:
         self.request = request
         self.latencies = latencies
         self.errors = 0
@@ -52,10 +54,10 @@ class Client(asyncio.Protocol):
     def _send(self) -> None:
         assert self.transport is not None
         self.sent = time.perf_counter()
-        self.transport.write(self.request)
+        self.transport.write(self.request())
 
 
-async def generate(port: int, request: bytes, connections: int, seconds: float) -> dict[str, int]:
+async def generate(port: int, request: Callable[[], bytes], connections: int, seconds: float) -> dict[str, int]:
     """Load the server on `port` for some seconds; returns counts, and latencies in microseconds."""
     loop = asyncio.get_running_loop()
     latencies: list[float] = []
@@ -77,13 +79,23 @@ async def generate(port: int, request: bytes, connections: int, seconds: float) 
     }
 
 
+def _requests(head: bytes, body: bytes, vary_at: int | None = None, number: int = 0) -> Callable[[], bytes]:
+    """Return what gives each request: always the same, or with eight digits of the body counting up."""
+    if vary_at is None:
+        return lambda: head + body
+    numbers = itertools.count(number)
+    before, after = head + body[:vary_at], body[vary_at + 8 :]
+    return lambda: b"%b%08d%b" % (before, next(numbers) % 100_000_000, after)
+
+
 def main() -> None:
     """Read the arguments, run, and print one line of JSON."""
-    port, path, content_type, body_file, connections, seconds = sys.argv[1:]
+    port, path, content_type, body_file, connections, seconds, *varied = sys.argv[1:]
     body = Path(body_file).read_bytes()
     fields = ("Host: 127.0.0.1", f"Content-Type: {content_type}", f"Content-Length: {len(body)}")
     head = "\r\n".join((f"POST {path} HTTP/1.1", *fields, "", ""))
-    found = uvloop.run(generate(int(port), head.encode() + body, int(connections), float(seconds)))
+    request = _requests(head.encode(), body, *map(int, varied))
+    found = uvloop.run(generate(int(port), request, int(connections), float(seconds)))
     print("RESULT " + json.dumps(found))
 
 

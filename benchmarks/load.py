@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +69,8 @@ def _wrk_command(folder: Path, port: int, request: Request, connections: int, se
     script = folder / "request.lua"
     script.write_text(
         f"""wrk.method = "POST"
-wrk.body = {_lua_string(request.body)}
 wrk.headers["Content-Type"] = "{request.content_type}"
+{_lua_body(request)}
 function done(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(
@@ -94,7 +95,24 @@ def _generator_command(folder: Path, port: int, request: Request, connections: i
     return [
         *(sys.executable, "-m", "benchmarks.generator", str(port), request.path, request.content_type, str(body)),
         *(str(connections), str(seconds)),
+        *(() if request.vary_at is None else (str(request.vary_at), str(first_number()))),
     ]
+
+
+def first_number() -> int:
+    """Return where a run of requests that differ begins to count: by the clock, so that later runs go on."""
+    return time.time_ns() // 1_000_000 % 100_000_000
+
+
+def _lua_body(request: Request) -> str:
+    if request.vary_at is None:
+        return f"wrk.body = {_lua_string(request.body)}"
+    head, tail = request.body[: request.vary_at], request.body[request.vary_at + 8 :]
+    return f"""local head, number, tail = {_lua_string(head)}, {first_number()}, {_lua_string(tail)}
+function request()
+  number = (number + 1) % 100000000
+  return wrk.format(nil, nil, nil, head .. string.format("%08d", number) .. tail)
+end"""
 
 
 def _lua_string(data: bytes) -> str:

@@ -28,6 +28,8 @@ class Request:
     path: str
     body: bytes
     content_type: str = "application/json"
+    vary_at: int | None = None
+    """Where in the body eight digits count up, so that no two requests are the same; None: all are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,89 @@
+"""The same pictures without a server: one thread for each core that decodes and computes, and nothing else.
+
+Call: python -m benchmarks.bare images|features HOME SECONDS
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.pictures import make_scan, read_photograph
+from benchmarks.servers import ROOT
+
+Work = Callable[[int], object]
+"""Answers the picture of a number."""
+
+
+def run_bare(service: str, home: Path, seconds: float) -> float:
+    """Return how many pictures a second the bare loop answers, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.bare", service, str(home), str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    return float(json.loads(done.stdout.splitlines()[-1])["rate"])
+
+
+def _images(home: Path) -> Work:
+    from rookery.fields.pictures.fit import prepare_picture
+    from rookery.fields.pictures.header import read_header
+    from rookery.package.opener import open_package
+    from rookery.registry.traffic import read_traffic_file, traffic_path
+
+    file = read_traffic_file(traffic_path(home, "images"))
+    if file is None:
+        raise RuntimeError(f"{home} has no images")
+    package = open_package(home / file.packages[str(file.traffic.champion)].path)
+    picture, data = package.schema.picture, read_photograph()
+    if picture is None:
+        raise RuntimeError("the images take no pictures")
+    spec = picture.image
+    return lambda _: package.run(prepare_picture(data, read_header(data, spec), spec)[None])
+
+
+def _features(_: Path) -> Work:
+    import cv2
+    import numpy as np
+
+    cv2.setNumThreads(1)
+    scan, vary_at = make_scan()
+    head, tail = scan[:vary_at], scan[vary_at + 8 :]
+
+    def detect(number: int) -> object:
+        file = np.frombuffer(b"%b%08d%b" % (head, number, tail), np.uint8)
+        grey = cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)
+        if grey is None:
+            raise RuntimeError("OpenCV cannot read the picture")
+        return cv2.SIFT.create().detect(grey, None)
+
+    return detect
+
+
+def main() -> None:
+    """Run one thread for each core and print the rate."""
+    service, home, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
+    work = _images(home) if service == "images" else _features(home)
+    work(0)
+    cores = len(os.sched_getaffinity(0))
+    counts = [0] * cores
+    start = time.perf_counter()
+
+    def repeat(thread: int) -> None:
+        while time.perf_counter() < start + seconds:
+            work(counts[thread] * cores + thread)
+            counts[thread] += 1
+
+    threads = [threading.Thread(target=repeat, args=(thread,)) for thread in range(cores)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(json.dumps({"rate": sum(counts) / (time.perf_counter() - start)}))
+
+
+if __name__ == "__main__":
+    main()
