@@ -7,6 +7,7 @@ Needs valgrind. Call: python -m benchmarks.callgrind --package DIR
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import re
 import subprocess
@@ -100,6 +101,8 @@ def _library_of(path: str) -> str:
 def _run_stages(package: Path, size: int) -> None:
     """Take all passes through the pipeline stage by stage, with a mark before, between and after."""
     stages, make_calls = make_stages(package)
+    gc.collect()  # what loading left behind is not freed in the middle of a stage
+    gc.freeze()
     for is_counted in (False, True):
         passes = [Pass(make_calls(size)) for _ in range(CALLS // size)]
         for stage in stages:

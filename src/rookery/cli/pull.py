@@ -47,8 +47,9 @@ def pull(
     declared = definition.pretrained[chosen]
     path = _fetch(settings, declared, quiet=as_json) if weights is None else _check_given(weights, declared)
     version, content = _register(settings, registry, definition, chosen, path, promote_it=promote)
-    report = bring_to_servers(settings, registry, name)
-    for place, reason in report.failures.items():
+    # A version that is nobody's champion changes nothing for servers.
+    failures = bring_to_servers(settings, registry, name).failures if promote else {}
+    for place, reason in failures.items():
         raise PackageError(f"{place} is refused by the servers, which go on as before: {reason}")
     if as_json:
         print_json({"service": name, "architecture": chosen, "version": version.version, "content_digest": content})

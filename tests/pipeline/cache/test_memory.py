@@ -18,6 +18,10 @@ from rookery.pipeline.cache.store import CacheCounts
 LIMIT, TTL = 10_000, 60.0
 KEYS = st.sampled_from([b"a", b"bb", b"ccc", b"dddd", b"e", b"f", b"g", b"h", b"i", b"j", b"k", b"l"])
 
+LARGEST = LIMIT // LARGEST_SHARE - SLOT_OVERHEAD
+SIZES = [0, LARGEST // 2, LARGEST - 4, LARGEST - 3, LARGEST - 2, LARGEST - 1, LARGEST]
+"""Sizes with which a dozen entries do not fit, and those around the largest that is kept under each length of key."""
+
 
 class CacheMachine(RuleBasedStateMachine):
     """Any sequence of puts, gets and waiting, beside a list that is searched from end to end."""
@@ -34,11 +38,11 @@ class CacheMachine(RuleBasedStateMachine):
         self.model = [slot for slot in self.model if slot[0] != key]
         return found
 
-    @rule(seconds=st.floats(0, TTL))
+    @rule(seconds=st.sampled_from([0.0, TTL / 8, TTL / 2, TTL]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(key=KEYS, size=st.integers(0, LIMIT // LARGEST_SHARE + 100))
+    @rule(key=KEYS, size=st.sampled_from(SIZES))
     def put(self, key: bytes, size: int) -> None:
         entry = Entry({})
         self.cache.put(key, entry, size)
@@ -74,6 +78,29 @@ class CacheMachine(RuleBasedStateMachine):
 
 CacheMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
 TestCacheMachine = CacheMachine.TestCase
+
+
+def test_what_was_asked_for_last_stays_when_room_is_needed() -> None:
+    cache = MemoryCache(LIMIT, TTL)
+    keys = [bytes([number]) for number in range(LARGEST_SHARE)]
+    for key in keys:
+        cache.put(key, Entry({}), LARGEST - 1)
+    assert cache.get(keys[0]) is not None
+    cache.put(b"new", Entry({}), LARGEST - 3)
+    assert [key for key in keys if cache.get(key) is None] == [keys[1]]
+    assert cache.counts.evictions == 1
+
+
+def test_an_entry_is_there_until_its_age_and_not_at_it() -> None:
+    now = 0.0
+    cache = MemoryCache(LIMIT, TTL, clock=lambda: now)
+    cache.put(b"key", Entry({}), 10)
+    now = TTL - 0.001
+    assert cache.get(b"key") is not None
+    now = TTL
+    assert cache.get(b"key") is None
+    assert cache.used_bytes == 0
+    assert cache.counts.expirations == 1
 
 
 def test_an_entry_too_large_drives_nothing_out_and_leaves_no_older_one_behind() -> None:

@@ -35,6 +35,16 @@ def test_what_one_store_puts_another_gets_until_it_expires(run: Run, redis_url: 
     run(scenario())
 
 
+def test_a_url_that_asks_for_texts_still_gets_bytes(run: Run, redis_url: str, redis: Any, key_of: KeyOf) -> None:
+    async def scenario() -> None:
+        key = key_of("a")
+        redis.set(key, encode_entry(key, ENTRY) or b"")
+        async with opened(redis_url + "?decode_responses=yes&encoding=latin-1&protocol=3", timeout=5) as store:
+            assert await store.get(key) == ENTRY
+
+    run(scenario())
+
+
 def test_many_look_ups_at_once_each_get_their_own(run: Run, redis_url: str, redis: Any, key_of: KeyOf) -> None:
     async def scenario() -> None:
         entries = {key_of(str(number)): Entry({"n": b"%d" % number}) for number in range(200)}
