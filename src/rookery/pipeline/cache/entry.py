@@ -14,7 +14,7 @@ from hashlib import blake2b
 import msgspec
 
 MAX_VALUE_BYTES = 1_000_000
-"""Largest stored value, both ways: checking one costs the event loop about 5 ms per megabyte."""
+"""Largest stored value, both ways: checking one costs the event loop about 10 ms per megabyte."""
 
 HEADER = b"RKC\x01"
 _DIGEST_BYTES = 16
