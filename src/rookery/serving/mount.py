@@ -145,7 +145,7 @@ class Mount:
 
 def _make_cache(contract: Contract, metrics: WorkerMetrics, shared: SharedStore | None) -> AnswerCache:
     """Return the service's cache, shown by the metrics."""
-    cache = AnswerCache(contract.cache, shared=shared)
+    cache = AnswerCache(contract.cache, shared=shared, counts=None if shared is None else shared.counts)
     watch_cache(metrics, contract.name, cache.counts, cache.memory)
     return cache
 

@@ -32,6 +32,9 @@ class CacheCounts:
 class SharedStore(Protocol):
     """Where the answers of several processes meet; nothing that goes wrong in it reaches its caller."""
 
+    counts: CacheCounts
+    """What its service's cache counts, the store's errors among them."""
+
     @property
     def up(self) -> bool:
         """Whether the store is being used; False while it is left alone after failures."""
