@@ -12,20 +12,35 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.pictures import make_scan, read_photograph
 from benchmarks.servers import ROOT
+from rookery.serving.assemble import INFERENCE_NICENESS
 
 Work = Callable[[int], object]
 """Answers the picture of a number."""
 
 
-def run_bare(service: str, home: Path, seconds: float) -> float:
-    """Return how many pictures a second the bare loop answers, in a process of its own."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BareRun:
+    """What one run of the loop gave."""
+
+    rate: float
+    """Pictures a second."""
+    cpu_seconds: float
+    """Processor time of one picture."""
+
+
+def run_bare(service: str, home: Path, seconds: float) -> BareRun:
+    """Run the loop in a process of its own.
+
+    It is as nice as a server's inference threads are, so that others' work on the machine falls on both alike.
+    """
     command = [sys.executable, "-m", "benchmarks.bare", service, str(home), str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    return float(json.loads(done.stdout.splitlines()[-1])["rate"])
+    return BareRun(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def _images(home: Path) -> Work:
@@ -68,9 +83,10 @@ def main() -> None:
     service, home, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
     work = _images(home) if service == "images" else _features(home)
     work(0)
+    os.nice(INFERENCE_NICENESS)
     cores = len(os.sched_getaffinity(0))
     counts = [0] * cores
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
 
     def repeat(thread: int) -> None:
         while time.perf_counter() < start + seconds:
@@ -82,7 +98,8 @@ def main() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    print(json.dumps({"rate": sum(counts) / (time.perf_counter() - start)}))
+    rate, cpu = sum(counts) / (time.perf_counter() - start), (time.process_time() - used) / sum(counts)
+    print(json.dumps({"rate": rate, "cpu_seconds": cpu}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A closed-loop load generator for machines without `wrk`: one process, keep-alive connections, one request each.
 
-Call: python -m benchmarks.generator PORT PATH CONTENT_TYPE BODY_FILE CONNECTIONS SECONDS [VARY_AT FIRST_NUMBER]
+Call: python -m benchmarks.generator PORT PATH CONTENT_TYPE BODY_FILE CONNECTIONS SECONDS [VARY_AT FIRST END]
 """
 
 from __future__ import annotations
@@ -79,13 +79,15 @@ async def generate(port: int, request: Callable[[], bytes], connections: int, se
     }
 
 
-def _requests(head: bytes, body: bytes, vary_at: int | None = None, number: int = 0) -> Callable[[], bytes]:
-    """Return what gives each request: always the same, or with eight digits of the body counting up."""
+def _requests(
+    head: bytes, body: bytes, vary_at: int | None = None, first: int = 0, end: int = 1
+) -> Callable[[], bytes]:
+    """Return what gives each request: always the same, or with eight digits of the body counting up to `end`."""
     if vary_at is None:
         return lambda: head + body
-    numbers = itertools.count(number)
+    numbers = itertools.count(first)
     before, after = head + body[:vary_at], body[vary_at + 8 :]
-    return lambda: b"%b%08d%b" % (before, next(numbers) % 100_000_000, after)
+    return lambda: b"%b%08d%b" % (before, next(numbers) % end, after)
 
 
 def main() -> None:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from benchmarks.bare import run_bare
-from benchmarks.load import Run, run_load
+from benchmarks.bare import BareRun, run_bare
+from benchmarks.load import run_load
+from benchmarks.measured import Measured, measure, middle_ratio
 from benchmarks.pictures import as_form, find_weights, prepare_pictures, read_photograph
 from benchmarks.servers import Subject, running, uvicorn_command
 from benchmarks.subjects import rookery_home
@@ -23,7 +24,7 @@ BARE = "bare loop: decode, fit, run"
 SHORTEST_SECONDS = 5.0
 """Tens of answers a second need some seconds for a p99."""
 
-Runs = Mapping[tuple[str, int], list[Run]]
+Runs = Mapping[tuple[str, int], list[Measured]]
 
 
 def measure_images(
@@ -36,8 +37,8 @@ def measure_images(
         return [Table(title=title, columns=["skipped"], rows=[], notes=["BENCH_WEIGHTS names no MobileNetV2"])]
     prepare_pictures(home, weights)
     seconds = max(seconds, SHORTEST_SECONDS)
-    bare: list[float] = []
-    runs: dict[tuple[str, int], list[Run]] = {}
+    bare: list[BareRun] = []
+    runs: dict[tuple[str, int], list[Measured]] = {}
     with ExitStack() as stack:
         servers = [stack.enter_context(running(subject)) for subject in _subjects(home, weights)]
         for server in servers:
@@ -46,8 +47,8 @@ def measure_images(
             bare.append(run_bare("images", home, seconds))
             for connections in CONNECTIONS:
                 for server in servers:
-                    run = run_load(server.port, server.subject.request, connections=connections, seconds=seconds)
-                    runs.setdefault((server.subject.name, connections), []).append(run)
+                    found = measure(server, server.subject.request, connections=connections, seconds=seconds)
+                    runs.setdefault((server.subject.name, connections), []).append(found)
             say(f"images: round {number} of {rounds}")
     return [_tabulate(title, runs, bare)]
 
@@ -61,25 +62,32 @@ def _subjects(home: Path, weights: Path) -> list[Subject]:
     return [replace(ours, request=request), typical]
 
 
-def _tabulate(title: str, runs: Runs, bare: list[float]) -> Table:
-    rows = [[BARE, "", f"{median(bare):.1f}", "1.00×", "", "", "", ""]]
+def _tabulate(title: str, runs: Runs, bare: list[BareRun]) -> Table:
+    floor, cost = [run.rate for run in bare], [run.cpu_seconds for run in bare]
+    rates = {key: [measured.run.rate for measured in found] for key, found in runs.items()}
+    rows = [[BARE, "", f"{median(floor):.1f}", "1.00×", "", "", "", "", f"{median(cost) * 1e3:.1f}", "1.00×"]]
     for (name, connections), found in runs.items():
-        typical = runs[TYPICAL, connections]
+        rate = rates[name, connections]
         rows.append(
             [
                 name,
                 str(connections),
-                f"{median(run.rate for run in found):.1f}",
-                f"{_ratio([run.rate for run in found], bare):.2f}×",
-                f"{_ratio([run.rate for run in found], [run.rate for run in typical]):.2f}×",
-                f"{median(run.p50 for run in found) / 1e3:,.0f}",
-                f"{median(run.p99 for run in found) / 1e3:,.0f}",
-                f"{median(run.p99 / run.p50 for run in found):.1f}",
+                f"{median(rate):.1f}",
+                f"{middle_ratio(rate, floor):.2f}×",
+                f"{middle_ratio(rate, rates[TYPICAL, connections]):.2f}×",
+                f"{median(measured.run.p50 for measured in found) / 1e3:,.0f}",
+                f"{median(measured.run.p99 for measured in found) / 1e3:,.0f}",
+                f"{median(measured.run.p99 / measured.run.p50 for measured in found):.1f}",
+                f"{median(measured.cpu_seconds for measured in found) * 1e3:.1f}",
+                f"{middle_ratio(cost, [measured.cpu_seconds for measured in found]):.2f}×",
             ]
         )
     return Table(
         title=title,
-        columns=["what", "connections", "req/s", "÷ bare loop", "÷ FastAPI's", "p50 ms", "p99 ms", "p99 ÷ p50"],
+        columns=[
+            *("what", "connections", "req/s", "÷ bare loop", "÷ FastAPI's", "p50 ms", "p99 ms", "p99 ÷ p50"),
+            *("CPU ms", "bare loop's ÷ this"),
+        ],
         rows=rows,
         notes=[
             f"Medians of {len(bare)} interleaved rounds; ratios are taken within a round, then their median",
@@ -87,7 +95,3 @@ def _tabulate(title: str, runs: Runs, bare: list[float]) -> Table:
             "The bare loop has no load generator beside it, the servers share the cores with theirs",
         ],
     )
-
-
-def _ratio(ours: list[float], theirs: list[float]) -> float:
-    return median(one / other for one, other in zip(ours, theirs, strict=True))

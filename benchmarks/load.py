@@ -95,23 +95,40 @@ def _generator_command(folder: Path, port: int, request: Request, connections: i
     return [
         *(sys.executable, "-m", "benchmarks.generator", str(port), request.path, request.content_type, str(body)),
         *(str(connections), str(seconds)),
-        *(() if request.vary_at is None else (str(request.vary_at), str(first_number()))),
+        *(() if request.vary_at is None else map(str, (request.vary_at, *_numbers(request)))),
     ]
 
 
-def first_number() -> int:
-    """Return where a run of requests that differ begins to count: by the clock, so that later runs go on."""
-    return time.time_ns() // 1_000_000 % 100_000_000
+def _numbers(request: Request) -> tuple[int, int]:
+    """Return where requests begin to count, and where they begin anew; by the clock where no two may be the same."""
+    if request.variants is not None:
+        return 0, request.variants
+    return time.time_ns() // 1_000_000 % 100_000_000, 100_000_000
 
 
 def _lua_body(request: Request) -> str:
     if request.vary_at is None:
         return f"wrk.body = {_lua_string(request.body)}"
     head, tail = request.body[: request.vary_at], request.body[request.vary_at + 8 :]
-    return f"""local head, number, tail = {_lua_string(head)}, {first_number()}, {_lua_string(tail)}
+    first, end = _numbers(request)
+    parts = f"local head, number, tail = {_lua_string(head)}, {first}, {_lua_string(tail)}"
+    if request.variants is None:
+        return f"""{parts}
 function request()
-  number = (number + 1) % 100000000
+  number = (number + 1) % {end}
   return wrk.format(nil, nil, nil, head .. string.format("%08d", number) .. tail)
+end"""
+    # Written beforehand: the generator must not be what is measured.
+    return f"""{parts}
+local requests = {{}}
+function init()
+  for at = 1, {end} do
+    requests[at] = wrk.format(nil, nil, nil, head .. string.format("%08d", at) .. tail)
+  end
+end
+function request()
+  number = number % {end} + 1
+  return requests[number]
 end"""
 
 

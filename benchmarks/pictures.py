@@ -67,7 +67,9 @@ def _read_grey() -> Image.Image:
         return Image.fromarray(np.asarray(image.convert("L").resize((SCAN_SIDE, SCAN_SIDE))))
 
 
-def as_form(name: str, filename: str, data: bytes, *, vary_at: int | None = None) -> Request:
+def as_form(
+    name: str, filename: str, data: bytes, *, vary_at: int | None = None, variants: int | None = None
+) -> Request:
     """Return the request that uploads a file as a form; `vary_at` is a place in the file."""
     head = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="{filename}"\r\n'
@@ -78,4 +80,5 @@ def as_form(name: str, filename: str, data: bytes, *, vary_at: int | None = None
         body=head + data + f"\r\n--{BOUNDARY}--\r\n".encode(),
         content_type=f"multipart/form-data; boundary={BOUNDARY}",
         vary_at=None if vary_at is None else len(head) + vary_at,
+        variants=variants,
     )

@@ -29,7 +29,9 @@ class Request:
     body: bytes
     content_type: str = "application/json"
     vary_at: int | None = None
-    """Where in the body eight digits count up, so that no two requests are the same; None: all are."""
+    """Where in the body eight digits count up; None: all requests are the same."""
+    variants: int | None = None
+    """So many different requests take turns; None: no two are the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
