@@ -83,6 +83,8 @@ class Lane:
         """The event loop's time at the last sweep: a second old at most, and free to read."""
         self._queue: list[tuple[LaneRoute, Call]] = []
         self._is_scheduled = False
+        self._has_company = False
+        """Whether calls came together lately: more of them are likely to be on their way."""
         self._header_lines = header_lines
         self._heads: dict[tuple[int, bytes], bytes] = {}
         self._default_headers: list[tuple[bytes, bytes]] | None = None
@@ -100,6 +102,11 @@ class Lane:
         self._queue.append((route, call))
         if not self._is_scheduled and self._loop is not None:
             self._is_scheduled = True
+            self._loop.call_soon(self._look_once_more if self._has_company else self.run_pass)
+
+    def _look_once_more(self) -> None:
+        """Let the event loop read its sockets once more before the pass: what has arrived by then travels along."""
+        if self._loop is not None:
             self._loop.call_soon(self.run_pass)
 
     def run_pass(self) -> None:
@@ -113,6 +120,8 @@ class Lane:
                 self._loop.call_soon(self.run_pass)
         else:
             self._queue = []
+        if turn:
+            self._has_company = len(turn) > 1
         groups: dict[Answering, list[Call]] = {}
         for route, call in turn:
             group = groups.get(route.mount)
