@@ -151,6 +151,7 @@ def _tabulate(bare: list[BareRun], runs: dict[str, list[Measured]], *, upload: i
         f"Hits are {VARIANTS} pictures in turn: the same one at the same time would be merged instead of looked up",
         "Misses have all cores, as the bare loop has; hits one worker on one core, as the constant application has",
     ]
+    notes.append("CPU depends less on others' work on the machine than rates do; the load generator's is not in it")
     if REDIS_HITS not in runs:
         notes.append("Redis was not measured: there is no redis-server, and ROOKERY_TEST_REDIS_URL is not set")
     columns = [

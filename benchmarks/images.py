@@ -93,5 +93,7 @@ def _tabulate(title: str, runs: Runs, bare: list[BareRun]) -> Table:
             f"Medians of {len(bare)} interleaved rounds; ratios are taken within a round, then their median",
             "Bars: 0.9 of the bare loop; 1.2 of FastAPI's at 16 connections; p99 at most 3 × p50",
             "The bare loop has no load generator beside it, the servers share the cores with theirs",
+            "No server beats its own bare loop: a ratio above 1 to it tells of others' work on the machine",
+            "CPU depends less on that; its ratio is an upper limit, since the load generator's is not in it",
         ],
     )
