@@ -22,11 +22,11 @@ def check_home(settings: Settings) -> Iterator[Finding]:
         cure = "Give this user the right to write there, or set ROOKERY_HOME to another folder"
         yield Finding("home", "folder", "wrong", f"{home} cannot be written: {error.strerror}", cure)
     for path in sorted((home / "traffic").glob("[a-z]*.json")):
-        yield from _check_traffic(home, path)
+        yield from _check_traffic(home, path, settings.services_folder)
 
 
-def _check_traffic(home: Path, path: Path) -> Iterator[Finding]:
-    from rookery.package.opener import open_package
+def _check_traffic(home: Path, path: Path, services_folder: Path) -> Iterator[Finding]:
+    from rookery.cli.opening import prove_package
     from rookery.registry.traffic import read_traffic_file
 
     try:
@@ -49,8 +49,8 @@ def _check_traffic(home: Path, path: Path) -> Iterator[Finding]:
     for version, ref in content.packages.items():
         name = f"{path.stem} version {version}"
         try:
-            open_package(home / ref.path)
-            yield Finding("home", name, "ok", "its package opens")
+            _, found = prove_package(home / ref.path, services_folder)
+            yield Finding("home", name, "ok", f"its package opens: {found}")
         except RookeryError as error:
             yield wrong("home", name, error)
 

@@ -11,9 +11,9 @@ from typer.core import TyperGroup
 from rookery.cli.context import bring_to_servers, open_registry
 from rookery.cli.output import JsonOption, print_json, print_note, print_table
 from rookery.errors import PackageError, RookeryError
+from rookery.settings import load_settings
 
 if TYPE_CHECKING:
-    from rookery.package.manifest import Manifest
     from rookery.registry.base import ModelVersion, Registry
     from rookery.settings import Settings
 
@@ -162,14 +162,11 @@ def _verify_versions(service: str, version: str | None) -> list[dict[str, str]]:
 
 
 def _prove(name: str, folder: Path) -> dict[str, str]:
-    from rookery.package.opener import open_package
+    from rookery.cli.opening import prove_package
 
     try:
-        opened = open_package(folder)
+        manifest, found = prove_package(folder, load_settings().services_folder)
     except RookeryError as error:
         return {"package": name, "problem": str(error), "facts": ""}
-    return {"package": name, "problem": "", "facts": _facts(opened.manifest, len(opened.golden))}
-
-
-def _facts(manifest: Manifest, golden: int) -> str:
-    return f"{manifest.service}, {manifest.model_name}, {golden} golden cases, content {manifest.content_digest[:12]}"
+    facts = f"{manifest.service}, {manifest.model_name}, {found}, content {manifest.content_digest[:12]}"
+    return {"package": name, "problem": "", "facts": facts}

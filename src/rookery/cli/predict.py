@@ -27,25 +27,38 @@ def predict(
     service: Annotated[
         str | None, typer.Argument(help="The service's name; with --package: the input.", metavar="[SERVICE]")
     ] = None,
-    source: Annotated[
-        str | None,
-        typer.Argument(help="JSON, JSON lines, CSV or Parquet; - or left out: standard input.", metavar="[FILE]"),
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="JSON, JSON lines, CSV or Parquet; pictures, one or more. - or left out: standard input.",
+            metavar="[FILE]...",
+        ),
     ] = None,
     package: Annotated[
         Path | None, typer.Option("--package", help="Ask this package folder, without registry.")
     ] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter beside pictures: NAME=VALUE.", metavar="NAME=VALUE")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer the rows of a file by the champion: JSON for one object, CSV for many rows (or JSON with --json)."""
-    if package is not None and source is None:
-        service, source = None, service
+    """Answer a file's rows, or pictures, by the champion: JSON for one, CSV for many (or JSON with --json)."""
+    sources = list(files or [])
+    if package is not None and service is not None:
+        sources.insert(0, service)
+        service = None
     if (service is None) == (package is None):
         raise typer.BadParameter("name a service, or a folder with --package")
     mount = _open(service, package)
-    schema = mount.contract.schema
-    name = "standard input" if source in (None, "-") else str(source)
-    rows, is_single = read_rows(read_bytes(source or "-"), schema, name=name)
-    answers = _answer(mount, rows)
+    if mount.takes_pictures:
+        answers, is_single = _answer_pictures(mount, sources or ["-"], parameters or []), len(sources) < 2
+    else:
+        if len(sources) > 1 or parameters:
+            raise typer.BadParameter("several files and --set are for services that take pictures")
+        (source,) = sources or ["-"]
+        name = "standard input" if source == "-" else source
+        rows, is_single = read_rows(read_bytes(source), mount.contract.schema, name=name)
+        answers = _answer(mount, rows)
     refused = [(number, answer) for number, (status, answer) in enumerate(answers, 1) if status != 200]
     if is_single and not refused:
         print_json(answers[0][1])
@@ -54,9 +67,10 @@ def predict(
     elif not is_single:
         _print_csv([answer for _, answer in answers])
     if refused:
+        what = "picture" if mount.takes_pictures else "row"
         number, answer = refused[0]
         raise RequestError(
-            f"{len(refused)} of {len(rows)} rows were refused, the first is row {number}: {_explain(answer)}"
+            f"{len(refused)} of {len(answers)} {what}s were refused, the first is {what} {number}: {_explain(answer)}"
         )
 
 
@@ -89,6 +103,26 @@ def _answer(mount: Mount, rows: Sequence[Any]) -> list[tuple[int, Any]]:
         mount.answer_now(calls)
         answers += [(call.status, json.loads(call.payload or b"null")) for call in calls]
     return answers
+
+
+def _answer_pictures(mount: Mount, sources: Sequence[str], parameters: Sequence[str]) -> list[tuple[int, Any]]:
+    """Return each picture's status and answer."""
+    from rookery.pipeline.call import PictureCall
+    from rookery.pipeline.picture import Upload
+
+    texts = []
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{parameter!r} is no NAME=VALUE", param_hint="--set")
+        texts.append((name, value))
+    calls = [
+        PictureCall("single", [Upload(Path(source).name, read_bytes(source))], texts, time.perf_counter())
+        for source in sources
+    ]
+    for call in calls:
+        mount.answer_now([call])
+    return [(call.status, json.loads(call.payload or b"null")) for call in calls]
 
 
 def _explain(answer: Any) -> str:
