@@ -207,9 +207,11 @@ class Manifest(Part):
             problems += [f"derived feature {feature.name!r} reads {name!r}, which is no column" for name in unknown]
             known.add(feature.name)
         if self.kind == "function":
+            if not self.code_digest:
+                problems.append("a function's package names its code_digest")
             if self.input.picture is None or self.columns:
                 problems.append("a function reads a picture, and no columns")
-            return problems if self.code_digest else [*problems, "a function's package names its code_digest"]
+            return problems
         return problems + self._graph_problems()
 
     def _graph_problems(self) -> list[str]:

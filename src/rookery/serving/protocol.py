@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from typing import Any
 
 import httptools
@@ -53,8 +54,8 @@ class LaneProtocol(HttpToolsProtocol):
         self._unread_since = 0.0
         """When the client stopped reading its answers; holds while writing is paused."""
         self._header_bytes = 0
-        self._backlog = b""
-        """Data that is received but not parsed, because too much is waiting already."""
+        self._backlog: deque[bytes] = deque()
+        """Data that is received but not parsed yet, in slices."""
         self._refusal: Refusal | None = None
         self._is_last = False
         """Whether the client asked to close after a request that was read; what follows it is ignored."""
@@ -74,7 +75,7 @@ class LaneProtocol(HttpToolsProtocol):
         if self._phase is Phase.LINGERING or self._refusal is not None:
             return
         if self._backlog or len(data) > SLICE_BYTES or self.flow.write_paused:
-            self._backlog += data
+            self._backlog.extend(data[at : at + SLICE_BYTES] for at in range(0, len(data), SLICE_BYTES))
             self._work_off()
         else:
             self._feed(data)
@@ -85,8 +86,7 @@ class LaneProtocol(HttpToolsProtocol):
             if self._waiting + len(self.pipeline) >= WAITING_PER_CONNECTION or self.flow.write_paused:
                 self.flow.pause_reading()
                 return
-            data, self._backlog = self._backlog[:SLICE_BYTES], self._backlog[SLICE_BYTES:]
-            self._feed(data)
+            self._feed(self._backlog.popleft())
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -246,7 +246,7 @@ class LaneProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Answer with an error and close, but not before the answers that are due."""
         self._refusal = refusal
-        self._backlog = b""
+        self._backlog.clear()
         self.flow.pause_reading()
         while self._waiting and not self.transport.is_closing():
             self._lane.run_pass()
@@ -298,7 +298,7 @@ class LaneProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what was not parsed yet; answers that are still due are dropped when they come."""
         self._is_lost = True
-        self._backlog = b""
+        self._backlog.clear()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
