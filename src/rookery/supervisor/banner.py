@@ -14,7 +14,7 @@ def banner_lines(settings: Settings, report: Report) -> list[str]:
     lane = "lane on" if report.lane else f"lane off ({report.lane_reason or 'by setting'})"
     lines = [f"Rookery serves {served} at {settings.url}{settings.root_path} with {workers}, {lane}"]
     lines += [
-        f"Note: {name} answers 503: {facts['reason']}"
+        f"Warning: {name} answers 503: {facts['reason']}"
         for name, facts in report.services.items()
         if facts.get("version") is None
     ]
