@@ -51,9 +51,6 @@ class Computing:
 
 
 async def ask(cache: AnswerCache, unit: Unit, computing: Computing) -> tuple[float | str, CacheResult]:
-    known = cache.find(unit)
-    if known is not None:
-        return answer_of(known), "hit"
     outcome, result = await cache.obtain(unit, computing)
     return answer_of(outcome), result
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rookery.errors import InvalidPicture, RequestError
 from rookery.fields.pictures.header import PictureHeader
-from rookery.pipeline.call import PictureCall
+from rookery.pipeline.call import Call, PictureCall
 from rookery.pipeline.endpoint import LoadedVersion
 from rookery.pipeline.picture import Picture
 from rookery.pipeline.unit import Outcome, Unit
@@ -26,6 +26,12 @@ def make_unit(version: LoadedVersion, name: str, *, place: int = 0, call: Pictur
     picture = Picture(data, header, data.ljust(32, b"\0"), PictureFacts(name, "PNG", 1, 1))
     owner = call or PictureCall("single", (), (), time.perf_counter())
     return Unit(version, owner, picture=picture, place=place)
+
+
+def make_rows(version: LoadedVersion, *weights: float) -> Unit:
+    """Return a unit of parcels, one row for each weight, all of them sent the normal way."""
+    rows = np.asarray([[weight, 100.0, 0.0] for weight in weights], np.float32)
+    return Unit(version, Call("batch", b"", time.perf_counter()), rows=rows)
 
 
 def value_of(name: str, version: str) -> float:

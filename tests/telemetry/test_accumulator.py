@@ -78,7 +78,8 @@ def test_a_run_counts_its_rows_once_however_many_calls_share_them() -> None:
     metrics = WorkerMetrics("w")
     series = metrics.series("s", "1")
     for rows in (1, 2, 3, ROWS[-1], ROWS[-1] + 1):
-        series.observe_run(0.002, calls=2, rows=rows)
+        series.observe_run(0.002, calls=2)
+        series.observe_batch(rows)
     series.observe_run(0.002, calls=2)
     histogram = _histograms(metrics.snapshot())[BATCH_ROWS.name, ("s", "1")]
     assert histogram.counts == [1, 1, 1, 0, 0, 0, 0, 1, 1]

@@ -156,7 +156,8 @@ def test_caches_and_batches_of_all_workers_are_added_up_and_one_without_redis_sh
         metrics.watch_gauge(CACHE_BYTES, "s", read=lambda: 1000)
         metrics.watch_gauge(CACHE_UP, read=lambda down=number == 1: 0 if down else 1)  # type: ignore[misc]
         metrics.watch_gauge(BATCH_WAITING, "s", read=lambda: 4)
-        metrics.series("s", "1").observe_run(0.1, calls=3, rows=3)
+        metrics.series("s", "1").observe_run(0.1, calls=3)
+        metrics.series("s", "1").observe_batch(3)
         write_snapshot(tmp_path, metrics.snapshot())
     retire_snapshot(tmp_path, "w2")
     samples = _samples(render(merge(*read_snapshots(tmp_path))))

@@ -32,6 +32,7 @@ Obtained = tuple[Outcome | RequestError, CacheResult]
 class _Running:
     """A computation, and how many calls wait for it."""
 
+    unit: Unit
     task: asyncio.Task[Obtained]
     waiting: int = 0
 
@@ -39,39 +40,46 @@ class _Running:
 class AnswerCache:
     """One service's outcomes in one worker; used from its event loop alone."""
 
-    def __init__(self, policy: Cache, *, shared: SharedStore | None = None, counts: CacheCounts | None = None) -> None:
+    def __init__(
+        self,
+        policy: Cache,
+        *,
+        shared: SharedStore | None = None,
+        counts: CacheCounts | None = None,
+        is_under_way: Callable[[Unit], bool] = lambda _unit: False,
+    ) -> None:
         self.counts = counts if counts is not None else CacheCounts()
         self.memory = MemoryCache(policy.memory_bytes, policy.ttl_seconds, counts=self.counts)
         self.shared = shared
+        self._is_under_way = is_under_way
         self._running: dict[bytes, _Running] = {}
-
-    def find(self, unit: Unit) -> Outcome | None:
-        """Return the outcome that this process's memory has; counts a hit."""
-        entry = self.memory.get(make_key(unit))
-        outcome = None if entry is None else _read_entry(entry, unit)
-        self.counts.hits_memory += outcome is not None
-        return outcome
 
     async def obtain(self, unit: Unit, compute: Compute) -> Obtained:
         """Return a unit's outcome, computed by this call only if nobody else has done or is doing it.
 
-        A computation goes on as long as one of those that wait for it is left.
+        What this process's memory has is returned without waiting for anything. A computation goes on as long as one of
+        those that wait for it is left, or a thread is at it: whoever lost patience and asks again finds it there.
 
         Raises:
             asyncio.CancelledError: this call no longer wants it.
         """
         key = make_key(unit)
+        entry = self.memory.get(key)
+        known = None if entry is None else _read_entry(entry, unit)
+        if known is not None:
+            self.counts.hits_memory += 1
+            return known, "hit"
         running = self._running.get(key)
         is_first = running is None
         if running is None:
             task = asyncio.get_running_loop().create_task(self._compute(key, unit, compute))
-            running = self._running[key] = _Running(task)
+            running = self._running[key] = _Running(unit, task)
         running.waiting += 1
         try:
             outcome, result = await asyncio.shield(running.task)
         finally:
             running.waiting -= 1
-            if not running.waiting and not running.task.done():
+            if not running.waiting and not running.task.done() and not self._is_under_way(running.unit):
                 # Whoever asks for the same from now on begins anew: this computation is on its way out.
                 self._forget(key, running)
                 running.task.cancel()

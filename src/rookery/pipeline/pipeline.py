@@ -15,6 +15,7 @@ from rookery.pipeline.encode import Encode, ErrorEncoder
 from rookery.pipeline.endpoint import Endpoint
 from rookery.pipeline.finish import Finish
 from rookery.pipeline.finish_pictures import FinishPictures
+from rookery.pipeline.ids import make_request_ids
 from rookery.pipeline.infer import Infer
 from rookery.pipeline.observe import Observe
 from rookery.pipeline.read import Read
@@ -87,6 +88,13 @@ class Pipeline:
         self._encode(calls)
         self._observe(calls)
 
+    def refuse(self, call: Call, error: Exception) -> None:
+        """Answer a call with an error, wherever it has come to; one that is no request's fault goes to the log."""
+        if not call.request_id:
+            (call.request_id,) = make_request_ids(1)
+        self._fail(call, error)
+        self.complete([call], [])
+
     def _guard(self, stage: Stage, work: Pass) -> None:
         """Run a stage; if it raises, run it call by call, so that only the calls at fault fail."""
         try:
@@ -108,8 +116,9 @@ class Pipeline:
         if isinstance(error, RequestError):
             call.error = error
             return
-        logger.exception("%s: call %s failed inside the pipeline", self.endpoint.contract.name, call.request_id)
-        call.error = InferenceFailed(f"{self.endpoint.contract.name}: the prediction failed")
+        name = self.endpoint.contract.name
+        logger.error("%s: call %s failed inside the pipeline", name, call.request_id, exc_info=error)
+        call.error = InferenceFailed(f"{name}: the prediction failed")
 
 
 def infer_pictures(work: Pass) -> None:

@@ -107,6 +107,8 @@ def _run_graph(units: Sequence[Unit], start: float) -> list[Outcome | RequestErr
         parts = list(rows.values())
         together: Any = parts[0] if len(parts) == 1 else np.concatenate(parts)
         outputs = units[0].version.package.run(together)
+        if len(outputs) != len(together):
+            raise ValueError(f"{len(together)} rows were answered by {len(outputs)}")
         finite = np.asarray(np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1))
         seconds, row = time.perf_counter() - start, 0
         for place, part in rows.items():
@@ -145,7 +147,8 @@ def _call_function(unit: Unit) -> Outcome | RequestError:
         code = unit.version.package.code
         if code is None:
             raise ValueError("a graph is no function")
-        fields = code.run(_decode(unit), unit.parameters)
+        # A copy: what a function does to its parameters must not reach the next picture of the same call.
+        fields = code.run(_decode(unit), dict(unit.parameters))
         result = {str(name): _encode(value) for name, value in fields.items()}
     except Exception as error:
         return _explain(unit, error)

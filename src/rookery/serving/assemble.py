@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -140,8 +141,12 @@ def assemble(
 
 def lower_priority() -> None:
     """Give this thread less of the processor than others: pictures can wait, the event loop answers everybody."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), INFERENCE_NICENESS)
+    if sys.platform != "linux":
+        return  # elsewhere niceness is the process's, and a thread's number another process's
+    with contextlib.suppress(OSError):
+        thread = threading.get_native_id()
+        # From where the process stands: it may have been started with a lower priority itself.
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + INFERENCE_NICENESS))
 
 
 def open_store(settings: Settings, contract: Contract) -> SharedStore | None:

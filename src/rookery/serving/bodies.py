@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from starlette.types import Receive
 
-from rookery.errors import MalformedRequest, PayloadTooLarge, UnsupportedMedia
+from rookery.errors import MalformedRequest, Overloaded, PayloadTooLarge, UnsupportedMedia
 
+HELD_BYTES = 256_000_000
+"""Bodies of one service that one worker keeps in memory at once; what would exceed them is shed with 503."""
 READABLE_JSON = "Send 'Content-Type: application/json' in UTF-8"
 
 _JSON_SUFFIX = re.compile(rb"[a-z0-9!#$&^_.-]+/[a-z0-9!#$&^_.-]+\+json")
@@ -23,6 +26,39 @@ class BodyTimeout(Exception):
     """The request's body did not arrive in time."""
 
 
+class HeldBodies:
+    """The bodies that one service keeps in memory while they are received and answered, bounded by their bytes.
+
+    Bytes count when they are here: a client that promises many and sends few keeps nobody else out.
+    """
+
+    def __init__(self, service: str, limit: int) -> None:
+        self.limit = limit
+        self.bytes = 0
+        self._service = service
+
+    @contextmanager
+    def hold(self) -> Iterator[Callable[[int], None]]:
+        """Yield what one request takes room by as its bytes arrive; all of it is free again afterwards.
+
+        Raises:
+            Overloaded: by what is yielded, when there is no more room.
+        """
+        held = 0
+
+        def take(size: int) -> None:
+            nonlocal held
+            if self.bytes + size > self.limit:
+                raise Overloaded(f"{self._service}: {self.bytes} bytes of requests are under way already")
+            held += size
+            self.bytes += size
+
+        try:
+            yield take
+        finally:
+            self.bytes -= held
+
+
 async def read_body(
     headers: Sequence[tuple[bytes, bytes]],
     receive: Receive,
@@ -31,15 +67,18 @@ async def read_body(
     seconds: float,
     is_readable: Callable[[bytes], bool],
     readable: str,
+    take: Callable[[int], None],
 ) -> bytes:
     """Read a body of at most `limit` bytes, within so many `seconds`.
 
-    `is_readable` tells by a `Content-Type` whether the body is read at all; `readable` says what is, as a cure.
+    Each part takes its room in memory by `take` (`HeldBodies.hold`). `is_readable` tells by a `Content-Type` whether
+    the body is read at all; `readable` says what is, as a cure.
 
     Raises:
         UnsupportedMedia: the body is compressed, or is declared to be something that is not read.
         MalformedRequest: the declared length is no number.
         PayloadTooLarge: the body is longer, or says that it will be; the rest of it has not been read.
+        Overloaded: there is no room for it; neither has it then.
         BodyTimeout: the body did not arrive in time.
         ClientGone: the client left.
     """
@@ -56,6 +95,7 @@ async def read_body(
                 size += len(chunk)
                 if size > limit:
                     raise too_large(limit)
+                take(len(chunk))
                 chunks.append(chunk)
                 if not message.get("more_body", False):
                     break

@@ -18,6 +18,7 @@ from rookery.pipeline.heavy import HeavyPath
 from rookery.pipeline.pipeline import Pipeline
 from rookery.pipeline.unit import infer_units
 from rookery.service.contract import Contract
+from rookery.serving.bodies import HELD_BYTES, HeldBodies
 from rookery.serving.http import encode_error
 from rookery.serving.lane import LaneRoute
 from rookery.telemetry.accumulator import WorkerMetrics
@@ -49,13 +50,14 @@ class Mount:
         self.prefix = prefix
         self.open_requests = 0
         """Requests for this service that came through the application and are not answered yet."""
-        self.held_bytes = 0
-        """Bytes of uploads that are being received or answered."""
+        self.bodies = HeldBodies(self.name, max(HELD_BYTES, endpoint.contract.limits.body_bytes))
+        """The bodies of requests that are being received or answered."""
         self.champion_share = 0
         """How many percent of the predictions the champion answers."""
         self._pipeline = Pipeline(endpoint, encode_error, metrics, log)
-        cache = None if not endpoint.contract.cache.enabled else _make_cache(endpoint.contract, metrics, shared)
         batcher = Batcher(infer_units, executor, runs=runs, observe=_observe_batch)
+        is_cached = endpoint.contract.cache.enabled
+        cache = _make_cache(endpoint.contract, metrics, shared, batcher) if is_cached else None
         metrics.watch_gauge(BATCH_WAITING, self.name, read=lambda: batcher.waiting)
         self._heavy = HeavyPath(self._pipeline, batcher, cache)
         self.is_inline = endpoint.contract.schema.picture is None and cache is None
@@ -121,13 +123,17 @@ class Mount:
             if call.version is None:
                 call.version = champion
 
+    def answers_inline(self, call: Call) -> bool:
+        """Tell whether a call is answered in the event loop, without waiting for a thread."""
+        return self.is_light and len(call.body) <= INLINE_BODY_BYTES
+
     async def answer(self, call: Call) -> None:
         """Answer a call: inline if it is light, otherwise by the batcher and within the service's deadline.
 
         Raises:
             asyncio.CancelledError: the caller no longer wants the answer; a call that waits leaves the queue.
         """
-        if self.is_light and len(call.body) <= INLINE_BODY_BYTES:
+        if self.answers_inline(call):
             self.answer_now([call])
             return
         try:
@@ -139,19 +145,21 @@ class Mount:
     def _give_up(self, call: Call) -> None:
         """Answer 504 and count it; what its run comes to, nobody waits for."""
         if call.payload is None:
-            call.error = DeadlineExceeded(f"{self.name}: no answer within {self._deadline:g} s")
-            self._pipeline.complete([call], [])
+            self._pipeline.refuse(call, DeadlineExceeded(f"{self.name}: no answer within {self._deadline:g} s"))
 
 
-def _make_cache(contract: Contract, metrics: WorkerMetrics, shared: SharedStore | None) -> AnswerCache:
+def _make_cache(
+    contract: Contract, metrics: WorkerMetrics, shared: SharedStore | None, batcher: Batcher
+) -> AnswerCache:
     """Return the service's cache, shown by the metrics."""
-    cache = AnswerCache(contract.cache, shared=shared, counts=None if shared is None else shared.counts)
+    counts = None if shared is None else shared.counts
+    cache = AnswerCache(contract.cache, shared=shared, counts=counts, is_under_way=batcher.is_under_way)
     watch_cache(metrics, contract.name, cache.counts, cache.memory)
     return cache
 
 
 def _observe_batch(version: LoadedVersion, rows: int) -> None:
-    version.series.observe_run(0.0, 0, rows)
+    version.series.observe_batch(rows)
 
 
 def lane_routes(mounts: Sequence[Mount]) -> Mapping[bytes, LaneRoute]:

@@ -102,13 +102,15 @@ class SeriesHandle:
         self._request_seconds += sum(seconds)
         self._rows += rows
 
-    def observe_run(self, seconds: float, calls: int, rows: int = 0) -> None:
-        """Count one run of the model, of `seconds`, in which `calls` requests took part with `rows` rows together."""
+    def observe_run(self, seconds: float, calls: int) -> None:
+        """Count the requests that took part in one run of the model, which took so many `seconds`."""
         self._run_counts[bisect_left(SECONDS, seconds)] += calls
         self._run_seconds += seconds * calls
-        if rows:
-            self._batch_counts[bisect_left(ROWS, rows)] += 1
-            self._batch_rows += rows
+
+    def observe_batch(self, rows: int) -> None:
+        """Count one run of the model by the rows that were in it."""
+        self._batch_counts[bisect_left(ROWS, rows)] += 1
+        self._batch_rows += rows
 
     @property
     def requests(self) -> int:

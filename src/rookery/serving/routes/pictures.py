@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import Response
 
-from rookery.errors import MalformedRequest, Overloaded
+from rookery.errors import MalformedRequest
 from rookery.pipeline.call import Call, CallKind, PictureCall
 from rookery.serving.bodies import read_body
 from rookery.serving.forms import choose_files, is_form_type, read_form
-from rookery.serving.http import encode_error
 from rookery.serving.mount import Mount
-from rookery.serving.responses import EarlyRefusal
 from rookery.serving.routes.prediction import Predict
 from rookery.serving.site import EXCHANGE, Exchange
 
-HELD_BYTES = 256_000_000
-"""Uploads of one service that one worker keeps in memory at once; further ones are shed with 503."""
 LARGEST_QUERY = 2_000
 """Bytes of a query string that is looked at."""
 
@@ -35,19 +30,7 @@ class PredictPictures(Predict):
             raise ValueError(f"{mount.name} takes no pictures")
         self._field = picture.name
 
-    async def __call__(self, request: Request) -> Response:
-        """Answer, unless the uploads that are here already take all the memory there is for them."""
-        size = _declared_size(request.scope["headers"], self._mount.contract.limits.body_bytes)
-        if self._mount.held_bytes and self._mount.held_bytes + size > HELD_BYTES:
-            error = Overloaded(f"{self._mount.name}: {self._mount.held_bytes} bytes of uploads are under way already")
-            return EarlyRefusal(*encode_error(error), {"retry-after": str(error.retry_after)})
-        self._mount.held_bytes += size
-        try:
-            return await super().__call__(request)
-        finally:
-            self._mount.held_bytes -= size
-
-    async def read_call(self, request: Request) -> Call:
+    async def read_call(self, request: Request, take: Callable[[int], None]) -> Call:
         """Read the body, and the parameters beside it in the form or in the query string."""
         headers = request.scope["headers"]
         body = await read_body(
@@ -57,6 +40,7 @@ class PredictPictures(Predict):
             seconds=self._body_timeout,
             is_readable=is_form_type,
             readable=f"Send multipart/form-data with the file as {self._field!r}, or the file as the body (image/*)",
+            take=take,
         )
         content_type = next((value for name, value in headers if name == b"content-type"), b"")
         received = time.perf_counter()
@@ -65,14 +49,6 @@ class PredictPictures(Predict):
         texts = [*_read_query(request.scope["query_string"]), *form.texts]
         exchange: Exchange = request.scope[EXCHANGE]
         return PictureCall(self._kind, files, texts, received, client_request_id=exchange.client_request_id)
-
-
-def _declared_size(headers: Sequence[tuple[bytes, bytes]], limit: int) -> int:
-    """Return how many bytes a body will have, by what its headers say; without a length it may be the longest."""
-    for name, value in headers:
-        if name == b"content-length" and value.isdigit() and len(value) <= 18:
-            return min(int(value), limit)
-    return limit
 
 
 def _read_query(query: bytes) -> list[tuple[str, str]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive
 
-from rookery.errors import PayloadTooLarge, RequestError
+from rookery.errors import Overloaded, PayloadTooLarge, RequestError
 from rookery.pipeline.call import Call, CallKind
 from rookery.serving.bodies import READABLE_JSON, BodyTimeout, ClientGone, is_json_type, read_body
 from rookery.serving.http import encode_error, retry_after
@@ -30,11 +31,15 @@ class Predict:
 
     async def __call__(self, request: Request) -> Response:
         """Read the request, let the pipeline answer it, and send what it wrote."""
+        with self._mount.bodies.hold() as take:
+            return await self._respond(request, take)
+
+    async def _respond(self, request: Request, take: Callable[[int], None]) -> Response:
         exchange: Exchange = request.scope[EXCHANGE]
         try:
-            call = await self.read_call(request)
-        except PayloadTooLarge as error:
-            return EarlyRefusal(*encode_error(error))
+            call = await self.read_call(request, take)
+        except (PayloadTooLarge, Overloaded) as error:
+            return EarlyRefusal(*encode_error(error), _describe(error))
         except BodyTimeout:
             return EarlyRefusal(408, TIMEOUT_BODY)
         except RequestError as error:
@@ -46,17 +51,17 @@ class Predict:
         exchange.is_counted = True
         exchange.request_id = call.request_id
         exchange.version = None if call.version is None else call.version.version
-        headers: dict[str, str] = {} if call.cache_result is None else {"x-cache": call.cache_result}
-        seconds = None if call.error is None else retry_after(call.error)
-        if seconds is not None:
-            headers["retry-after"] = str(seconds)
+        if call.error is not None:
+            headers = _describe(call.error)
+        else:
+            headers = {} if call.cache_result is None else {"x-cache": call.cache_result}
         return Response(call.payload, call.status, headers, media_type="application/json")
 
-    async def read_call(self, request: Request) -> Call:
-        """Read the body, which goes to the pipeline as it came.
+    async def read_call(self, request: Request, take: Callable[[int], None]) -> Call:
+        """Read the body, which goes to the pipeline as it came; its bytes take their room by `take`.
 
         Raises:
-            RequestError: the body is too long, or not of a type that is read.
+            RequestError: the body is too long, not of a type that is read, or there is no room for it.
             BodyTimeout: it did not arrive in time.
             ClientGone: the client left.
         """
@@ -67,6 +72,7 @@ class Predict:
             seconds=self._body_timeout,
             is_readable=is_json_type,
             readable=READABLE_JSON,
+            take=take,
         )
         exchange: Exchange = request.scope[EXCHANGE]
         return Call(self._kind, body, time.perf_counter(), client_request_id=exchange.client_request_id)
@@ -77,7 +83,7 @@ class Predict:
         Raises:
             ClientGone: nobody waits for the answer any more.
         """
-        if self._mount.is_light:
+        if self._mount.answers_inline(call):
             await self._mount.answer(call)
             return
         answering = asyncio.ensure_future(self._mount.answer(call))
@@ -90,6 +96,12 @@ class Predict:
         finally:
             answering.cancel()
             leaving.cancel()
+
+
+def _describe(error: RequestError) -> dict[str, str]:
+    """Return the headers of an error's response."""
+    seconds = retry_after(error)
+    return {} if seconds is None else {"retry-after": str(seconds)}
 
 
 async def _wait_until_gone(receive: Receive) -> None:
