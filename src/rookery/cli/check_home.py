@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rookery.cli.findings import Finding, wrong
 from rookery.errors import RookeryError
+from rookery.fields.pictures.libraries import FORM_READERS, INSTALL_IMAGES, missing_libraries
 from rookery.settings import Settings
 
 
@@ -85,6 +86,10 @@ def check_services(settings: Settings) -> Iterator[Finding]:
             service = load_service(settings.services_folder, name)
         except RookeryError as error:
             yield wrong("services", name, error)
+            continue
+        missing = "" if service.schema.picture is None else missing_libraries(FORM_READERS)
+        if missing:
+            yield Finding("services", name, "warning", f"takes pictures, and {missing} here", INSTALL_IMAGES)
             continue
         if service.data is None:
             yield Finding("services", name, "ok", "loads; it has no training data")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rookery.errors import DefinitionError, GoldenMismatch, PackageError
+from rookery.fields.pictures.libraries import INSTALL_IMAGES
 from rookery.package.digests import canonical_json
 from rookery.package.golden import GoldenCase
 from rookery.package.golden_pictures import draw_golden
@@ -22,6 +23,8 @@ from rookery.service.function import PictureFunction
 
 TOLERANCE = 0.02
 """How far a summary may lie from the recorded one: about 2 %, since processors round the last digits differently."""
+
+_INSTALL = f"Install it; for OpenCV and Pillow: {INSTALL_IMAGES.removeprefix('Run: ')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +75,7 @@ def _digest(service: Service) -> str:
     try:
         versions = {name: metadata.version(name) for name in service.libraries}
     except metadata.PackageNotFoundError as error:
-        raise DefinitionError(
-            f"{service.name}: its library {error.name} is not installed", cure="Install the extra that brings it"
-        ) from error
+        raise DefinitionError(f"{service.name}: its library {error.name} is not installed", cure=_INSTALL) from error
     return hashlib.sha256(canonical_json({"source": digests, "libraries": versions})).hexdigest()
 
 
@@ -92,6 +93,7 @@ def check_function(code: FunctionCode, cases: Sequence[GoldenCase]) -> None:
 
     Raises:
         GoldenMismatch: a case is answered otherwise, or not at all; the message names it.
+        PackageError: a library that the code imports is not installed.
     """
     for number, case in enumerate(cases, start=1):
         actual = _answer(code, case, number)
@@ -135,6 +137,8 @@ def _answer(code: FunctionCode, case: GoldenCase, number: int) -> tuple[float, .
         pixels = grey.astype(np.uint8)[..., None]
     try:
         result = code.run(pixels, code.defaults)
+    except ImportError as error:
+        raise PackageError(f"its code needs {error.name}, which is not installed here", cure=_INSTALL) from error
     except Exception as error:
         raise GoldenMismatch(f"golden.jsonl: case {number}: the code fails: {type(error).__name__}") from error
     return summarize(result)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rookery.errors import GoldenMismatch, InvalidPicture
+from rookery.errors import GoldenMismatch, InvalidPicture, PackageError
 from rookery.fields.pictures.generated import generate_picture
+from rookery.fields.pictures.libraries import INSTALL_IMAGES, missing_libraries
 from rookery.fields.schema import PictureField
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ def fit_golden(case: GoldenCase, number: int, picture: PictureField) -> Pixels:
 
     Raises:
         GoldenMismatch: the case does not describe a picture, or one that the service would refuse.
+        PackageError: what reads pictures is not installed.
     """
+    missing = missing_libraries()
+    if missing:
+        raise PackageError(f"pictures cannot be read: {missing} here", cure=INSTALL_IMAGES)
     from rookery.fields.pictures.fit import prepare_array  # needs Pillow, which only picture services have
 
     try:

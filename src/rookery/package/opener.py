@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rookery.errors import DigestMismatch, InferenceFailed, PackageError
 from rookery.fields.encoder import Encoder
+from rookery.fields.pictures.libraries import INSTALL_IMAGES, missing_libraries
 from rookery.fields.schema import InputSchema
 from rookery.package.digests import content_digest, sha256_hex
 from rookery.package.files import PackageFolder
@@ -127,6 +128,7 @@ def open_package(
     """
     verified = read_verified(directory)
     manifest, contents = verified.manifest, verified.contents
+    _check_libraries(manifest)
     golden = read_golden(contents["golden.jsonl"])
     schema = manifest.input_schema()
     encoder = Encoder(schema)
@@ -171,6 +173,12 @@ class Opening:
             PackageError: it is refused.
         """
         return open_package(directory, threads=self.threads, device=self.device, code=self.code)
+
+
+def _check_libraries(manifest: Manifest) -> None:
+    missing = "" if manifest.input.picture is None else missing_libraries()
+    if missing:
+        raise PackageError(f"{manifest.service} takes pictures, and {missing} here", cure=INSTALL_IMAGES)
 
 
 def _check_profile(profile: Profile, manifest: Manifest) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from starlette.applications import Starlette
 
 from rookery.errors import DefinitionError, PackageError, ServeError
+from rookery.fields.pictures.libraries import FORM_READERS, INSTALL_IMAGES, missing_libraries
 from rookery.package.function import FunctionCode, function_code
 from rookery.package.manifest import read_manifest
 from rookery.package.opener import Opening
@@ -165,31 +166,42 @@ def open_store(settings: Settings, contract: Contract) -> SharedStore | None:
 def _choose_services(
     settings: Settings, services: Sequence[str], optional: Sequence[str]
 ) -> list[tuple[Contract, FunctionCode | None]]:
-    """Return what is served: each service's contract and, where it answers itself, its code."""
+    """Return what is served: each service's contract and, where it answers itself, its code.
+
+    Raises:
+        ServeError, DefinitionError: one of them, which is not optional, cannot be served here.
+    """
     if settings.package is not None:
         try:
-            return [(generic_contract(read_manifest(settings.package), settings), None)]
+            contract = generic_contract(read_manifest(settings.package), settings)
         except PackageError as error:
             raise ServeError(f"{settings.package} cannot be served: {error.message}", cure=error.cure) from error
+        _require_libraries(contract)
+        return [(contract, None)]
     known = find_services(settings.services_folder)
     served: list[tuple[Contract, FunctionCode | None]] = []
     for name in services or sorted(known):
-        if name in known:
-            try:
-                contract, code = _load(settings, name)
-            except DefinitionError as error:
-                if name not in optional:
-                    raise
-                logger.warning("%s is not served: %s", name, error)
-                continue
-            served.append((replace(contract, is_optional=name in optional), code))
-        else:
-            served.append((_contract_of_champion(settings, name), None))
+        try:
+            contract, code = _load(settings, name) if name in known else (_contract_of_champion(settings, name), None)
+            _require_libraries(contract)
+        except (DefinitionError, ServeError) as error:
+            if name not in optional:
+                raise
+            logger.warning("%s is not served: %s", name, error)
+            continue
+        served.append((replace(contract, is_optional=name in optional), code))
     if not served:
         raise ServeError(
             f"there is no service in {settings.services_folder}", cure="`rookery new NAME` writes one; or use --package"
         )
     return served
+
+
+def _require_libraries(contract: Contract) -> None:
+    """Raise ServeError where pictures cannot be read: better no service than one that answers 500."""
+    missing = "" if contract.schema.picture is None else missing_libraries(FORM_READERS)
+    if missing:
+        raise ServeError(f"{contract.name} takes pictures, and {missing} here", cure=INSTALL_IMAGES)
 
 
 def _load(settings: Settings, name: str) -> tuple[Contract, FunctionCode | None]:
