@@ -133,7 +133,7 @@ def _parse(column: Column, text: str) -> Any:
         return next((category for category in column.categories if str(category) == plain), text)
     if _INTEGER.fullmatch(plain):
         return int(plain)
-    if column.kind == "number":
+    if column.kind in ("integer", "number"):  # a fraction for a whole number is refused as a number, not as a text
         try:
             number = float(plain)
         except ValueError:
