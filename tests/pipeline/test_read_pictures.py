@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -48,9 +49,9 @@ def reader(*, status: Literal[400, 422] = 422, model: type[BaseModel] = Sent) ->
     return ReadPictures(contract_of(service), picture)
 
 
-def send(*files: Upload, kind: CallKind = "single", **texts: str) -> PictureCall:
+def send(*files: Upload, kind: CallKind = "single", texts: Mapping[str, str] | None = None) -> PictureCall:
     """Return a call with such files and parameters."""
-    return PictureCall(kind, files, list(texts.items()), time.perf_counter())
+    return PictureCall(kind, files, list((texts or {}).items()), time.perf_counter())
 
 
 def read(*calls: Call, stage: ReadPictures | None = None) -> Pass:
@@ -61,7 +62,10 @@ def read(*calls: Call, stage: ReadPictures | None = None) -> Pass:
 
 
 def test_a_picture_is_read_by_its_envelope_and_its_parameters_by_their_kinds() -> None:
-    call = send(Upload("a/b.png", PNG), count=" 7 ", share="1", deep="on", method="good", most="")
+    call = send(
+        Upload("a/b.png", PNG),
+        texts={"count": " 7 ", "share": "1", "deep": "on", "method": "good", "most": ""},
+    )
     assert read(call).calls == [call]
     assert call.parameters == {"count": 7, "share": 1.0, "deep": True, "method": "good", "most": None}
     (picture,) = call.pictures
@@ -112,7 +116,7 @@ def test_json_is_told_how_pictures_are_sent() -> None:
     ],
 )
 def test_a_wrong_parameter_is_named_with_what_is_allowed(texts: dict[str, str], place: str, told: str) -> None:
-    listed, phrased = send(Upload(None, PNG), **texts), send(Upload(None, PNG), **texts)
+    listed, phrased = send(Upload(None, PNG), texts=texts), send(Upload(None, PNG), texts=texts)
     read(listed)
     assert isinstance(listed.error, InvalidInput)
     assert listed.error.details[0]["loc"] == ["body", place]
@@ -134,7 +138,7 @@ def test_a_service_without_parameters_takes_none() -> None:
     class Alone(BaseModel):
         image: Annotated[bytes, Image()]
 
-    good, bad = send(Upload(None, PNG)), send(Upload(None, PNG), size="3")
+    good, bad = send(Upload(None, PNG)), send(Upload(None, PNG), texts={"size": "3"})
     assert read(good, bad, stage=reader(model=Alone)).calls == [good]
     assert good.parameters == {}
     assert "'size' is no parameter here" in str(bad.error)

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from rookery.errors import DefinitionError, GoldenMismatch, PackageError
@@ -71,7 +72,10 @@ def _digest(service: Service) -> str:
         raise DefinitionError(
             f"{service.name}: the source of its function is not known", cure="Define it in the service's own folder"
         )
-    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in Path(file).parent.glob("*.py")}
+    folder = Path(file).parent
+    names = [path.relative_to(folder) for path in folder.rglob("*.py")]
+    sources = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    digests = {name.as_posix(): hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sources}
     try:
         versions = {name: metadata.version(name) for name in service.libraries}
     except metadata.PackageNotFoundError as error:
@@ -121,6 +125,7 @@ def check_code(code: FunctionCode | None, *, recorded: str | None, service: str,
         )
     if code.digest != recorded:
         deploy = f"Deploy commit {commit}" if commit else "Deploy the code it was made of"
+        deploy = deploy.replace("+changes", " with the changes that were not committed")
         raise PackageError(
             f"{service}: this version is other code than the one deployed here",
             cure=f"{deploy}, or register this code as a version of its own: `rookery train {service}`",
@@ -136,11 +141,22 @@ def _answer(code: FunctionCode, case: GoldenCase, number: int) -> tuple[float, .
         grey = ((pixels * weights).sum(axis=2, dtype=np.uint32) + np.uint32(32768)) >> np.uint32(16)
         pixels = grey.astype(np.uint8)[..., None]
     try:
-        result = code.run(pixels, code.defaults)
+        result: Any = code.run(pixels, code.defaults)
     except ImportError as error:
         raise PackageError(f"its code needs {error.name}, which is not installed here", cure=_INSTALL) from error
     except Exception as error:
         raise GoldenMismatch(f"golden.jsonl: case {number}: the code fails: {type(error).__name__}") from error
+    if not isinstance(result, Mapping):
+        raise GoldenMismatch(
+            f"golden.jsonl: case {number}: the code returns {type(result).__name__}, no fields", cure="Return a dict"
+        )
+    try:
+        msgspec.json.encode(result)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise GoldenMismatch(
+            f"golden.jsonl: case {number}: the code's result is no JSON: {error}",
+            cure="Return plain numbers, texts, lists and dicts: float(x), array.tolist()",
+        ) from error
     return summarize(result)
 
 

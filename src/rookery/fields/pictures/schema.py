@@ -19,6 +19,8 @@ LARGEST_TABLE = 4_096
 """Pixels (times channels) that may become columns: estimators of tables are no way to read larger pictures."""
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""As JSON and people write numbers: `float` alone would read `1_000` and other scripts' digits, too."""
 _TRUTHS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
@@ -133,11 +135,9 @@ def _parse(column: Column, text: str) -> Any:
         return next((category for category in column.categories if str(category) == plain), text)
     if _INTEGER.fullmatch(plain):
         return int(plain)
-    if column.kind in ("integer", "number"):  # a fraction for a whole number is refused as a number, not as a text
-        try:
-            number = float(plain)
-        except ValueError:
-            return text
+    # A fraction for a whole number is refused as a number, not as a text.
+    if column.kind in ("integer", "number") and _NUMBER.fullmatch(plain):
+        number = float(plain)
         return number if math.isfinite(number) else text
     return text
 
