@@ -17,10 +17,16 @@ Respond = Callable[[Any], "Mapping[str, Any] | BaseModel"]
 """Turns a `Prediction`, or a `PicturePrediction` where the input is a picture, into an answer."""
 
 
-def sample_predictions(task: Task | None, model_name: str, picture: PictureField | None = None) -> list[Prediction]:
-    """Return one made-up prediction for each label of a task, or one number of a regression; none for a function."""
-    if task is None:
-        return []
+def sample_predictions(
+    task: Task | None,
+    model_name: str,
+    picture: PictureField | None = None,
+    result: Mapping[str, Any] | None = None,
+) -> list[Prediction]:
+    """Return one made-up prediction for each label of a task, or one number of a regression.
+
+    Of a function one with its `result`, whose fields nobody but the function can make up; without it, none.
+    """
     facts: dict[str, Any] = {
         "request_id": "00000000-0000-7000-8000-000000000000",
         "model_name": model_name,
@@ -32,6 +38,8 @@ def sample_predictions(task: Task | None, model_name: str, picture: PictureField
         parameters = picture.parameters
         facts["picture"] = PictureFacts("picture.png", "PNG", 640, 480)
         facts["parameters"] = {} if parameters is None else {c.field: c.default for c in parameters.columns}
+    if task is None:
+        return [] if result is None else [PicturePrediction(**facts, result=result)]
     if isinstance(task, Regression):
         return [kind(**facts, value=1.0)]
     return [

@@ -18,6 +18,7 @@ from rookery.service.answers import Respond, find_answer_fault, sample_predictio
 from rookery.service.dataset import Dataset
 from rookery.service.function import PictureFunction
 from rookery.service.metrics import METRICS
+from rookery.service.picture_prediction import respond_with_result
 from rookery.service.policies import Cache, Gate, Limits, Rollout
 from rookery.service.prediction import respond_generically
 from rookery.service.pretrained import Pretrained
@@ -52,7 +53,7 @@ class Service:
     output: type[BaseModel] | None = None
     """The answer's model, for documentation and checks; by default the task's generic shape."""
     respond: Respond = respond_generically
-    """Turns one `Prediction` into the answer (a dict, or an instance of `output`)."""
+    """Turns one `Prediction` into the answer (a dict, or an instance of `output`); by default all that is known."""
     data: Callable[[], Dataset] | None = None
     candidates: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     """Unfitted estimators by name, the simplest first: ties are decided in this order."""
@@ -102,6 +103,8 @@ class Service:
         object.__setattr__(self, "metric", self.metric or self._default_metric())
         object.__setattr__(self, "candidates", dict(self.candidates))
         object.__setattr__(self, "pretrained", dict(self.pretrained))
+        if self.function is not None and self.respond is respond_generically:
+            object.__setattr__(self, "respond", respond_with_result)
         object.__setattr__(self, "libraries", tuple(self.libraries))
         object.__setattr__(self, "derived", dict(self.derived))
         object.__setattr__(self, "rules", tuple(self.rules))

@@ -50,3 +50,13 @@ class PicturePrediction(Prediction, kw_only=True):
         """Return the `count` most probable labels, the most probable first."""
         ranked = ((p, -i, label) for i, (label, p) in enumerate(self.probabilities.items()))
         return [RankedLabel(-at, label, p) for p, at, label in nlargest(count, ranked, key=itemgetter(0, 1))]
+
+
+def respond_with_result(prediction: PicturePrediction) -> dict[str, Any]:
+    """Answer with what a service's function returned: the answer of one that declares no `respond`."""
+    return {
+        **prediction.result,
+        "model": prediction.model_name,
+        "version": prediction.version,
+        "request_id": prediction.request_id,
+    }

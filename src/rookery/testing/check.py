@@ -21,7 +21,8 @@ from rookery.registry.memory import MemoryRegistry
 from rookery.service.definition import Service
 from rookery.testing.client import LocalClient
 from rookery.testing.inputs import Row, example_row
-from rookery.testing.picture_promises import PICTURE_PROMISES, make_subject
+from rookery.testing.picture_inputs import make_subject
+from rookery.testing.picture_promises import PICTURE_PROMISES
 from rookery.testing.promises import PROMISES, Subject
 
 
@@ -77,7 +78,7 @@ def train_package(service: Service, folder: Path) -> Path:
 def _check(service: Service, package: Path) -> CheckReport:
     with LocalClient(package, service=service) as client:
         if service.schema.picture is not None:
-            pictures = make_subject(client)
+            pictures = make_subject(client, service)
             broken, inputs = _examine_all(PICTURE_PROMISES, pictures), len(pictures.files)
             promises: Sequence[Callable[..., Iterator[str]]] = PICTURE_PROMISES
         else:

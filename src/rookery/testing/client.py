@@ -96,6 +96,15 @@ class LocalClient:
         """
         return _expect_ok(self.post_pictures(self.contract.paths[0], [(filename, data)], parameters))
 
+    def predict_pictures(self, files: Sequence[File], **parameters: object) -> list[Any]:
+        """Return the answers to many pictures (each a name and its content), in their order.
+
+        Raises:
+            AssertionError: the batch is refused; the message says why.
+        """
+        answer = _expect_ok(self.post_pictures("/predict/batch", files, parameters))
+        return list(answer["predictions"])
+
     def predict(self, row: Mapping[str, Any]) -> Any:
         """Return the answer to one input.
 

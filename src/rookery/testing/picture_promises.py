@@ -2,67 +2,25 @@
 
 from __future__ import annotations
 
-import io
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from rookery.fields.pictures.generated import generate_picture
-from rookery.fields.schema import PictureField
-from rookery.service.contract import Contract
+from rookery.service.discovery import FILE_NAME
 from rookery.testing.asgi import LocalResponse
-from rookery.testing.client import LocalClient
-from rookery.testing.forms import File, encode_form
-from rookery.testing.promises import fits, is_strict_json, pages_answer
-
-PICTURES = 4
-FORM = {"content-type": "multipart/form-data; boundary=x"}
-
-
-@dataclass(frozen=True, slots=True)
-class PictureSubject:
-    """A service under examination, and pictures that it must answer."""
-
-    client: LocalClient
-    files: list[File]
-
-    @property
-    def contract(self) -> Contract:
-        """How the service speaks."""
-        return self.client.contract
-
-    @property
-    def picture(self) -> PictureField:
-        """The picture that it takes."""
-        picture = self.contract.schema.picture
-        if picture is None:
-            raise ValueError(f"{self.contract.name} takes no picture")
-        return picture
-
-    @property
-    def refused(self) -> int:
-        """The status of parameters that break their schema."""
-        return self.contract.invalid_status
-
-    def send(self, *files: File, path: str = "", **texts: object) -> LocalResponse:
-        """Send files and texts as a form."""
-        return self.client.post_pictures(path or self.contract.paths[0], list(files), texts)
-
-
-def make_subject(client: LocalClient) -> PictureSubject:
-    """Return a subject with generated pictures, in each format that the service takes."""
-    from PIL import Image as Pillow  # comes with the extra that picture services need
-
-    picture = client.contract.schema.picture
-    formats = ("PNG",) if picture is None else picture.image.formats
-    files = []
-    for number in range(PICTURES):
-        name = formats[number % len(formats)]
-        stream = io.BytesIO()
-        Pillow.fromarray(generate_picture(number, width=96, height=64)).save(stream, name)
-        files.append((f"picture-{number}.{'jpg' if name == 'JPEG' else name.lower()}", stream.getvalue()))
-    return PictureSubject(client, files)
-
+from rookery.testing.forms import encode_form
+from rookery.testing.imports import training_libraries_of_a_server
+from rookery.testing.picture_inputs import (
+    BAD_TEXT,
+    PictureSubject,
+    add_ballast,
+    compute_result,
+    send_bad_files,
+    send_bad_parameters,
+)
+from rookery.testing.promises import fits, is_strict_json, pages_answer, stays_light
+from rookery.testing.varying import varying_fields, without
 
 PicturePromise = Callable[[PictureSubject], Iterator[str]]
 
@@ -95,29 +53,16 @@ def picture_answers_fit_the_output_model(subject: PictureSubject) -> Iterator[st
 
 def what_is_no_picture_is_refused(subject: PictureSubject) -> Iterator[str]:
     """Missing, empty, cut, disguised and foreign files get 400 with a reason, never a 500."""
-    _, data = subject.files[0]
-    for what, response in (
-        ("a form without a file", subject.send()),
-        ("an empty file", subject.send(("empty.png", b""))),
-        ("half a picture", subject.send(("half.png", data[: len(data) // 2]))),
-        ("a text", subject.send(("text.png", b"not a picture at all"))),
-        ("a GIF", subject.send(("moving.png", b"GIF89a" + b"\0" * 40))),
-        ("two files", subject.send(subject.files[0], subject.files[1])),
-        ("no form at all", subject.client.request("POST", subject.contract.paths[0])),
-        ("a broken form", subject.client.request("POST", subject.contract.paths[0], content=b"--x", headers=FORM)),
-    ):
+    for what, response in send_bad_files(subject):
         yield from _is(what, response, 400)
 
 
 def bad_parameters_are_refused(subject: PictureSubject) -> Iterator[str]:
     """An unknown parameter, and one of each kind of wrong value, get the service's status with its name."""
-    yield from _is("an unknown parameter", subject.send(subject.files[0], no_such_parameter=1), subject.refused)
-    schema = subject.picture.parameters
-    for column in () if schema is None else schema.columns:
-        response = subject.send(subject.files[0], **{column.field: "?!"})
-        yield from _is(f"{column.field}='?!'", response, subject.refused)
-        if column.field not in response.text:
-            yield f"{column.field}='?!' is refused without naming it: {response.text[:300]}"
+    for name, response in send_bad_parameters(subject):
+        yield from _is(f"{name}={BAD_TEXT!r}", response, subject.refused)
+        if name not in response.text:
+            yield f"{name}={BAD_TEXT!r} is refused without naming it: {response.text[:300]}"
 
 
 def picture_batches_answer_as_singles(subject: PictureSubject) -> Iterator[str]:
@@ -129,10 +74,11 @@ def picture_batches_answer_as_singles(subject: PictureSubject) -> Iterator[str]:
     answers = together.json()["predictions"]
     if len(answers) != len(subject.files):
         yield f"{len(subject.files)} pictures got {len(answers)} answers"
+    varying = varying_fields(subject.contract, compute_result(subject))
     for file, answer in zip(subject.files, answers, strict=False):
         alone = subject.send(file).json()
-        if set(answer) != set(alone):
-            yield f"{file[0]} is answered with {sorted(answer)} in a batch, with {sorted(alone)} alone"
+        if without(alone, varying) != without(answer, varying):
+            yield f"{file[0]} is answered {answer} in a batch, alone {alone}"
     spoiled = subject.send(subject.files[0], ("bad.png", b"no picture"), path="/predict/batch")
     yield from _is("a bad file in a batch", spoiled, 400)
     if "file 1" not in spoiled.text:
@@ -145,18 +91,58 @@ def picture_limits_hold(subject: PictureSubject) -> Iterator[str]:
     """Too many bytes get 413, other content types and compressed bodies 415."""
     path, limit = subject.contract.paths[0], subject.contract.limits.body_bytes
     body, kind = encode_form(subject.picture.name, [subject.files[0]])
-    long = {"content-type": kind, "content-length": str(limit + 1)}
-    for what, status, headers in (
-        (f"a body of {limit + 1} bytes", 413, long),
-        ("a body of JSON", 415, {"content-type": "application/json"}),
-        ("a gzip body", 415, {"content-type": kind, "content-encoding": "gzip"}),
+    for what, status, content, headers in (
+        (f"a body of {limit + 1} bytes", 413, body + b" " * (limit + 1 - len(body)), {"content-type": kind}),
+        ("a body of JSON", 415, body, {"content-type": "application/json"}),
+        ("a gzip body", 415, body, {"content-type": kind, "content-encoding": "gzip"}),
     ):
-        yield from _is(what, subject.client.request("POST", path, content=body, headers=headers), status)
+        yield from _is(what, subject.client.request("POST", path, content=content, headers=headers), status)
+
+
+def the_largest_files_are_answered(subject: PictureSubject) -> Iterator[str]:
+    """A picture whose file is as long as a body may be is answered as it is without the ballast."""
+    (name, data), limit = subject.files[0], subject.contract.limits.body_bytes
+    if not data.startswith(b"\x89PNG"):
+        return
+    frame = len(encode_form(subject.picture.name, [(name, b"")])[0])
+    heavy = add_ballast(data, limit - frame - len(data))
+    response = subject.send((name, heavy))
+    if response.status != 200:
+        yield f"a picture of {len(heavy)} bytes got {response.status}, the limit is {limit}: {response.text[:300]}"
+        return
+    varying = varying_fields(subject.contract, compute_result(subject))
+    light = subject.send((name, data)).json()
+    if without(light, varying) != without(response.json(), varying):
+        yield f"a picture of {len(heavy)} bytes is answered otherwise than without what is no pixel of it"
 
 
 def picture_pages_answer_as_documented(subject: PictureSubject) -> Iterator[str]:
     """Every documented GET answers with a documented status; unknown paths get 404, wrong methods 405."""
     yield from pages_answer(subject.client)
+
+
+def picture_refusals_are_documented(subject: PictureSubject) -> Iterator[str]:
+    """Every status that bad requests get is in the API's documentation."""
+    operation = subject.client.get("/openapi.json").json()["paths"][subject.contract.paths[0]]["post"]
+    documented = set(operation["responses"])
+    for what, response in (*send_bad_files(subject), *send_bad_parameters(subject)):
+        if str(response.status) not in documented:
+            yield f"{what} got {response.status}, documented are {', '.join(sorted(documented))}"
+
+
+def picture_servers_stay_light(subject: PictureSubject) -> Iterator[str]:
+    """A process that serves the package has loaded no training library, but for those that its own code needs."""
+    service, code = subject.service, None
+    if service.function is not None:
+        source = sys.modules[str(getattr(service.function, "__module__", ""))].__file__
+        code = Path(source or "").parent
+        if code.name != service.name or not (code / FILE_NAME).is_file():
+            return  # it was not loaded from a folder of services, so no other process can load it
+    yield from stays_light(
+        training_libraries_of_a_server(
+            subject.client.package.directory, subject.files[0][1], code=code, libraries=service.libraries
+        )
+    )
 
 
 PICTURE_PROMISES: tuple[PicturePromise, ...] = (
@@ -166,7 +152,10 @@ PICTURE_PROMISES: tuple[PicturePromise, ...] = (
     bad_parameters_are_refused,
     picture_batches_answer_as_singles,
     picture_limits_hold,
+    the_largest_files_are_answered,
     picture_pages_answer_as_documented,
+    picture_refusals_are_documented,
+    picture_servers_stay_light,
 )
 
 

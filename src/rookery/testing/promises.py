@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from rookery.service.contract import Contract
-from rookery.service.prediction import Prediction
-from rookery.service.task import Classification
 from rookery.testing.asgi import LocalResponse
 from rookery.testing.client import LocalClient
 from rookery.testing.imports import training_libraries_of_a_server
 from rookery.testing.inputs import BadInput, Row, bad_bodies, bad_rows, outlying_rows
+from rookery.testing.varying import varying_fields, without
 
 BATCH_ROWS = 20
 
@@ -86,7 +84,7 @@ def bad_bodies_are_refused(subject: Subject) -> Iterator[str]:
 def batches_answer_as_singles(subject: Subject) -> Iterator[str]:
     """A batch gives each row the answer that it gets alone, but for ids and times."""
     rows = subject.rows[:BATCH_ROWS]
-    varying = _varying_fields(subject.client.contract)
+    varying = varying_fields(subject.client.contract)
     response = subject.client.post("/predict/batch", {"rows": rows})
     if response.status != 200:
         yield f"a batch of {len(rows)} good inputs got {response.status}: {response.text[:500]}"
@@ -96,7 +94,7 @@ def batches_answer_as_singles(subject: Subject) -> Iterator[str]:
         yield f"a batch of {len(rows)} rows got {len(together)} answers"
     for number, (row, answer) in enumerate(zip(rows, together, strict=False)):
         alone = subject.predict(row).json()
-        if _without(alone, varying) != _without(answer, varying):
+        if without(alone, varying) != without(answer, varying):
             yield f"row {number} of a batch is answered {answer}, alone {alone}"
 
 
@@ -185,7 +183,11 @@ def refusals_are_documented(subject: Subject) -> Iterator[str]:
 
 def servers_stay_light(subject: Subject) -> Iterator[str]:
     """A process that serves the package has loaded no training library."""
-    loaded = training_libraries_of_a_server(subject.client.package.directory, subject.rows[0])
+    yield from stays_light(training_libraries_of_a_server(subject.client.package.directory, subject.rows[0]))
+
+
+def stays_light(loaded: Sequence[str]) -> Iterator[str]:
+    """Yield the training libraries that a server has loaded."""
     if loaded:
         yield f"serving the package loads {', '.join(loaded)}"
 
@@ -240,20 +242,3 @@ def fits(model: type[BaseModel], answer: Any, what: str) -> Iterator[str]:
     unknown = sorted(set(answer) - {field.alias or name for name, field in model.model_fields.items()} - {"warnings"})
     if unknown and model.model_config.get("extra") != "allow":
         yield f"{what} has {unknown[0]!r}, which {model.__name__} does not show"
-
-
-def _varying_fields(contract: Contract) -> set[str]:
-    """Return the fields of an answer that depend on the request's id or on the time it took."""
-    labels = contract.task.labels if isinstance(contract.task, Classification) else ()
-    outcome: dict[str, Any] = {"value": 1.0}
-    if labels:
-        outcome = {"class_id": 0, "label": labels[0], "confidence": 1.0, "probabilities": dict.fromkeys(labels, 1.0)}
-    first, second = (
-        dict(contract.respond(Prediction(request_id=f"id-{n}", latency_ms=n, model_name="m", version="1", **outcome)))
-        for n in (1, 2)
-    )
-    return {name for name in first if first[name] != second.get(name)}
-
-
-def _without(answer: Mapping[str, Any], names: set[str]) -> Row:
-    return {name: value for name, value in answer.items() if name not in names}
