@@ -36,6 +36,25 @@ def write_digit(digit: int, *, size: int = 120, ink: int = 20, paper: int = 240)
     return encode(picture)
 
 
+STROKES: dict[int, list[tuple[float, float]]] = {
+    0: [(0.5, 0.1), (0.25, 0.3), (0.25, 0.7), (0.5, 0.9), (0.75, 0.7), (0.75, 0.3), (0.5, 0.1)],
+    1: [(0.35, 0.3), (0.55, 0.1), (0.55, 0.9)],
+    2: [(0.25, 0.3), (0.5, 0.1), (0.75, 0.3), (0.25, 0.9), (0.8, 0.9)],
+    3: [(0.25, 0.15), (0.7, 0.2), (0.45, 0.45), (0.75, 0.7), (0.25, 0.9)],
+    4: [(0.6, 0.9), (0.6, 0.1), (0.2, 0.6), (0.85, 0.6)],
+    7: [(0.2, 0.1), (0.8, 0.1), (0.4, 0.9)],
+}
+"""Digits as a pen draws them in one go: corners as shares of the sheet, from its upper left."""
+
+
+def draw(strokes: list[tuple[float, float]], *, size: int = 100) -> bytes:
+    """Return a line through such corners, dark on light, as a PNG."""
+    picture = Image.new("L", (size, size), 255)
+    points = [(across * size, down * size) for across, down in strokes]
+    ImageDraw.Draw(picture).line(points, fill=0, width=size // 9, joint="curve")
+    return encode(picture)
+
+
 def chunk(kind: bytes, data: bytes) -> bytes:
     """Return one chunk of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -9,6 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ import cv2
 import numpy as np
 import pytest
 
+from rookery.export.pretrained import package_pretrained
 from rookery.fields.pictures.generated import generate_picture
 from rookery.service.discovery import load_service
 from rookery.testing.check import check_service
 from rookery.testing.forms import encode_form
 from tests.servers import Reply, ServerProcess
 from tests.services.conftest import Train
-from tests.services.pictures import NO_PICTURES, bomb, encode, huge_exif, lively, write_digit
+from tests.services.pictures import NO_PICTURES, STROKES, bomb, draw, encode, huge_exif, lively, write_digit
 
 pytestmark = pytest.mark.xdist_group("pictures")
 
@@ -225,6 +227,12 @@ def test_the_services_keep_their_whole_contract(name: str) -> None:
     assert check_service(load_service(ROOT / "services", name)).inputs
 
 
+def test_images_keep_their_whole_contract(mobilenet: Path, tmp_path: Path) -> None:
+    images = load_service(ROOT / "services", "images")
+    package_pretrained(images, "mobilenet_v2", mobilenet, tmp_path / "package")
+    assert check_service(images, tmp_path / "package").inputs
+
+
 @needs_weights
 def test_several_photographs_are_answered_in_their_order(pictures_server: Pictures, pictures: Path) -> None:
     files = [(name, (pictures / name).read_bytes()) for name in ("dog.jpg", "cat.jpg", "dog.jpg")]
@@ -355,6 +363,56 @@ def test_the_api_is_documented(pictures_server: Pictures) -> None:
     assert "max_keypoints" in {parameter["name"] for parameter in operation["parameters"]}
     assert document["components"]["schemas"]["Input"]["properties"]["image"]["format"] == "binary"
     json.dumps(document, allow_nan=False)
+
+
+@needs_weights
+def test_the_api_of_images_names_top_k_and_its_limits(pictures_server: Pictures) -> None:
+    document = pictures_server.server.request("GET", "/images/openapi.json").json()
+    operation = document["paths"]["/images/predict"]["post"]
+    (top_k,) = operation["parameters"]
+    assert (top_k["name"], top_k["in"], top_k["required"]) == ("top_k", "query", False)
+    assert (top_k["schema"]["minimum"], top_k["schema"]["maximum"]) == (1, 1000)
+    assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
+    several = document["paths"]["/images/predict/batch"]["post"]["requestBody"]["content"]
+    assert set(several) == {"multipart/form-data"}
+    assert document["components"]["schemas"]["InputBatch"]["properties"]["file"]["maxItems"] == 32
+
+
+def test_info_of_features_names_its_picture_its_parameters_and_its_cache(pictures_server: Pictures) -> None:
+    info = pictures_server.server.request("GET", "/features/info").json()
+    assert info["picture"]["formats"] == ["JPEG", "PNG", "WEBP", "TIFF"]
+    assert info["picture"]["mode"] == "L"
+    assert info["configuration"]["cached"] is True
+    assert [entry["name"] for entry in info["inputs"]][:2] == ["max_keypoints", "descriptors"]
+    assert info["task"]["kind"] == "function"
+    assert info["provenance"]["libraries"]["opencv-python-headless"] == metadata.version("opencv-python-headless")
+
+
+def test_wrong_parameters_of_features_are_fastapis_list(pictures_server: Pictures) -> None:
+    reply = pictures_server.send(
+        "/features/predict", ("x.png", lively()), field="image", sigma=-1, max_keypoints="many"
+    )
+    assert reply.status == 422
+    problems = reply.json()["detail"]
+    assert {tuple(problem["loc"]) for problem in problems} == {("body", "sigma"), ("body", "max_keypoints")}
+    assert all(set(problem) >= {"type", "loc", "msg", "input"} for problem in problems)
+
+
+def test_names_that_end_otherwise_are_refused_by_features_alone(pictures_server: Pictures) -> None:
+    data = lively()
+    assert pictures_server.send("/features/predict", ("x.exe", data), field="image").status == 400
+    assert pictures_server.send("/digits/predict", ("x.exe", write_digit(1)), field="image").status == 200
+
+
+def test_drawn_strokes_are_read_as_digits(pictures_server: Pictures) -> None:
+    """Strokes of a pen, at several sizes and widths."""
+    right = 0
+    for digit, strokes in STROKES.items():
+        for size in (60, 200):
+            reply = pictures_server.send("/digits/predict", ("d.png", draw(strokes, size=size)), field="image")
+            assert reply.status == 200
+            right += reply.json()["digit"] == digit
+    assert right > len(STROKES)
 
 
 def test_other_code_than_was_registered_is_refused(
