@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from PIL import Image
 
 from tests.cli.conftest import run_command
 from tests.servers import ServerProcess, find_free_port
-from tests.services.pictures import write_digit
 
 pytestmark = pytest.mark.xdist_group("pictures")
 
@@ -64,29 +62,3 @@ def test_faults_are_told_in_a_line(url: str, tmp_path: Path) -> None:
     assert refused.code == 12
     assert "answered 400" in refused.stderr
     assert run_command(tmp_path, "demo", "features", "nowhere.png", "--url", url).code == 4
-
-
-def test_pictures_are_answered_without_a_server(picture_home: Path, tmp_path: Path) -> None:
-    (tmp_path / "seven.png").write_bytes(write_digit(7))
-    (tmp_path / "text.png").write_bytes(b"no picture")
-    settings: dict[str, Any] = {"ROOKERY_HOME": str(picture_home), "ROOKERY_SERVICES_FOLDER": SERVICES}
-    one = run_command(tmp_path, "predict", "digits", "seven.png", **settings)
-    assert set(one.json()) >= {"digit", "confidence"}
-    keypoints = run_command(tmp_path, "predict", "features", "seven.png", "--set", "max_keypoints=2", **settings)
-    assert 1 <= keypoints.json()["num_keypoints"] <= 3
-    both = run_command(tmp_path, "predict", "digits", "seven.png", "text.png", "--json", **settings)
-    assert both.code == 12
-    assert "1 of 2 pictures were refused, the first is picture 2" in both.stderr
-    assert run_command(tmp_path, "predict", "features", "seven.png", "--set", "x", **settings).code == 2
-
-
-def test_a_functions_package_is_verified_by_the_code_that_is_here(picture_home: Path, tmp_path: Path) -> None:
-    """Without the code, its digests still are."""
-    settings: dict[str, Any] = {"ROOKERY_HOME": str(picture_home), "ROOKERY_SERVICES_FOLDER": SERVICES}
-    here = run_command(tmp_path, "verify", "features", **settings)
-    assert here.code == 0, here.stderr
-    assert "20 golden cases" in here.stdout
-    elsewhere = run_command(tmp_path, "verify", "features", ROOKERY_HOME=str(picture_home), stdin=None)
-    assert elsewhere.code == 0, elsewhere.stderr
-    assert "digests verified" in elsewhere.stdout
-    assert "its package opens: 20 golden cases" in run_command(tmp_path, "doctor", **settings).stdout
