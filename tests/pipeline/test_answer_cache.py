@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,8 @@ from rookery.pipeline.call import CacheResult
 from rookery.pipeline.endpoint import LoadedVersion
 from rookery.pipeline.unit import Outcome, Unit
 from rookery.service.policies import Cache
-from tests.pipeline.units import Model, answer_of, expected_of, make_unit, two_versions
+from tests.pipeline.postcards import Postcards, postcard_bench
+from tests.pipeline.units import Model, answer_of, expected_of, make_rows, make_unit, two_versions
 
 POLICY = Cache(enabled=True)
 
@@ -234,3 +236,68 @@ def test_a_storm_of_repeated_questions_is_answered_truly(
 
     asyncio.run(scenario())
     assert faults == []
+
+
+def test_what_a_thread_is_at_is_not_given_up(versions: tuple[LoadedVersion, LoadedVersion]) -> None:
+    """All have left, and its outcome is there for those who ask again: during the run, and after it."""
+
+    async def scenario() -> None:
+        computing = Computing()
+        cache = AnswerCache(POLICY, is_under_way=lambda _: True)
+        unit = make_unit(versions[0], "p-3")
+        for _ in range(3):
+            asking = asyncio.create_task(ask(cache, make_unit(versions[0], "p-3"), computing))
+            await asyncio.sleep(0.005)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        again = asyncio.create_task(ask(cache, unit, computing))
+        await asyncio.sleep(0.005)
+        computing.gate.set()
+        assert await again == (1_000_003.0, "shared")
+        assert await ask(cache, unit, computing) == (1_000_003.0, "hit")
+        assert (computing.counts.total(), computing.cancelled) == (1, 0)
+
+    asyncio.run(scenario())
+
+
+def test_who_asks_while_a_computation_is_on_its_way_out_begins_anew(
+    versions: tuple[LoadedVersion, LoadedVersion],
+) -> None:
+    """In the very turn in which the last one leaves, before the cancelled task has ended."""
+
+    async def scenario() -> None:
+        cache, computing = AnswerCache(POLICY), Computing()
+        unit = make_unit(versions[0], "p-3")
+        first = asyncio.create_task(ask(cache, unit, computing))
+        await asyncio.sleep(0.005)
+        first.cancel()
+        first.add_done_callback(lambda _: asked.append(asyncio.create_task(ask(cache, unit, computing))))
+        asked: list[asyncio.Task[tuple[float | str, CacheResult]]] = []
+        await asyncio.gather(first, return_exceptions=True)
+        computing.gate.set()
+        assert await asked[0] == (1_000_003.0, "miss")
+        assert computing.cancelled == 1
+        assert await ask(cache, unit, computing) == (1_000_003.0, "hit")
+
+    asyncio.run(scenario())
+
+
+def test_parameters_count_for_a_function_and_not_for_a_graph(package: Package, dearer_package: Package) -> None:
+    graph, _ = two_versions(package, dearer_package)
+    function = postcard_bench(package, Postcards(1)).endpoint.versions["1"]
+    other = postcard_bench(package, Postcards(2)).endpoint.versions["1"]
+    keys = [
+        make_key(replace(make_unit(version, "p-1"), parameters=parameters))
+        for version in (graph, function, other)
+        for parameters in ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 3})
+    ]
+    assert len(set(keys)) == 5
+    assert keys[0] == keys[1] == keys[2]
+    assert keys[3] == keys[4]
+
+
+def test_rows_of_another_number_or_order_are_others(package: Package, dearer_package: Package) -> None:
+    version, other = two_versions(package, dearer_package)
+    units = [make_rows(version, 1, 2), make_rows(version, 2, 1), make_rows(version, 1), make_rows(version, 1, 2, 2)]
+    assert len({make_key(unit) for unit in [*units, make_rows(other, 1, 2)]}) == 5
+    assert make_key(units[0]) == make_key(make_rows(version, 1, 2))

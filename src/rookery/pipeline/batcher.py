@@ -126,14 +126,14 @@ class Batcher:
     def _run(self, batch: list[Waiting]) -> None:
         units = [unit for unit, _ in batch]
         self._under_way.append(run := frozenset(units))
-        loop = asyncio.get_running_loop()
+        loop, started = asyncio.get_running_loop(), time.monotonic()
         try:
             running = loop.run_in_executor(self._executor, self._infer_all, units)
         except RuntimeError as error:  # the executor takes nothing more
             running = loop.create_future()
             running.set_exception(error)
         # A callback and no task: what ends the event loop's tasks would leave those who wait without a result.
-        running.add_done_callback(partial(self._finish, batch, run, time.monotonic()))
+        running.add_done_callback(partial(self._finish, batch, run, started))
 
     def _infer_all(self, units: Sequence[Unit]) -> Sequence[Found] | BaseException:
         """Infer, in a thread; what is raised is returned, since a future cannot carry every exception."""

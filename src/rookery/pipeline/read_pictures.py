@@ -9,7 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rookery.errors import InvalidInput, InvalidPicture, MalformedRequest, PayloadTooLarge, RequestError
+from rookery.errors import (
+    InferenceFailed,
+    InvalidInput,
+    InvalidPicture,
+    MalformedRequest,
+    PayloadTooLarge,
+    RequestError,
+)
 from rookery.fields.pictures.header import read_header
 from rookery.fields.pictures.schema import parse_parameters
 from rookery.fields.problems import describe_problems
@@ -121,8 +128,9 @@ def _problem(kind: str, name: str, message: str) -> dict[str, Any]:
 
 
 def locate(error: RequestError, call: Call, place: int) -> RequestError:
-    """Return a fault of one picture, with its place among several and its name."""
-    if call.kind != "batch" or not isinstance(call, PictureCall):
+    """Return a fault of one picture, with its place among several and its name; other errors are the call's own."""
+    is_fault = isinstance(error, (InvalidPicture, InferenceFailed))
+    if not is_fault or call.kind != "batch" or not isinstance(call, PictureCall):
         return error
     name = sanitize_filename(call.uploads[place].filename)
     where = f"file {place}" + (f" ({name})" if name else "")
