@@ -200,6 +200,20 @@ def test_request_ids_are_unique_uuid7_with_the_current_time() -> None:
         assert abs((uuid.UUID(text).int >> 80) / 1000 - time.time()) < 60
 
 
+def test_an_answer_that_is_no_json_fails_its_own_call(package: Package) -> None:
+    """One that holds itself, too, which no encoder comes to the end of."""
+    endless: list[Any] = []
+    endless.append(endless)
+
+    def respond(prediction: Prediction) -> dict[str, Any]:
+        return {"prediction": {14.0: object(), 18.0: endless}.get(prediction.value or 0, prediction.value)}
+
+    service = Service(name="parcels", input=Parcel, task=Regression("EUR"), respond=respond)
+    calls = Bench(package, service=service).run(*map(body, (1, 7, 2, 9, 3)))
+    assert [price(calls[at]) for at in (0, 2, 4)] == [2.0, 4.0, 6.0]
+    assert [type(calls[at].error) for at in (1, 3)] == [InferenceFailed] * 2
+
+
 @pytest.mark.parametrize("bodies", [[b""], [b"[]"], [b"\xff\xfe"], [b"[" * 10_000], [b'{"weight_kg":NaN}'], [b"null"]])
 def test_bodies_that_are_no_input_are_refused(bench: Bench, bodies: list[bytes]) -> None:
     (call,) = bench.run(*bodies)

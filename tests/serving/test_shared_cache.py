@@ -189,3 +189,23 @@ def test_identical_requests_at_once_are_computed_once(
     until(server, "rookery_cache_requests_total", 'service="features",result="shared"', told["shared"])
     until(server, "rookery_cache_requests_total", 'service="features",result="hit"', told["hit"])
     until(server, "rookery_batch_rows_count", 'service="features"', 4)
+
+
+def test_every_worker_of_a_server_knows_what_one_computed(
+    picture_home: Path, servers: ServerProcess.Factory, redis: Redis
+) -> None:
+    import redis as driver
+
+    server = servers.serve("features", home=picture_home, services_folder=SERVICES, workers="2", redis_url=redis.url)
+    assert ask(server, 1).headers["x-cache"] == "miss"
+    client: Any = driver.Redis(port=redis.port)
+    deadline = time.monotonic() + PATIENCE
+    while not client.keys("rookery:cache:*"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    client.close()
+    # Connections go to either worker; the second one has to look into Redis for its first.
+    while metric(server, "rookery_cache_requests_total", 'service="features",result="redis"') < 1:
+        assert time.monotonic() < deadline
+        assert {ask(server, 1).headers["x-cache"] for _ in range(10)} == {"hit"}
+    assert metric(server, "rookery_cache_requests_total", 'service="features",result="miss"') == 1

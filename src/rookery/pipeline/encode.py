@@ -30,6 +30,6 @@ class Encode:
                     call.payload = encode(answer)
                     call.status = 200
                     continue
-                except (TypeError, ValueError, IndexError):
+                except Exception:  # one that nests without end raises neither TypeError nor ValueError
                     call.error = InferenceFailed("the service's answer is no JSON")
             call.status, call.payload = self._encode_error(call.error)
