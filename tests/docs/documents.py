@@ -6,6 +6,9 @@
 - `json` after a `bash` block shows what that block prints: the same keys, and the same texts.
 - `console` and `text` are for readers only.
 
+Blocks with the word `weights` are left out unless the environment names real weights and photographs; these stand in
+the folder then, and the services are the repository's.
+
 The ports 8000 and 8001 of the text stand for free ports of the machine.
 """
 
@@ -27,6 +30,12 @@ from typing import Any
 from tests.servers import find_free_port, is_setting
 
 FENCE = re.compile(r"^```(?P<info>\S[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+LENT = {
+    "mobilenetv2-12.onnx": "ROOKERY_TEST_MOBILENET",
+    "dog.jpg": "ROOKERY_TEST_PICTURES",
+    "cat.jpg": "ROOKERY_TEST_PICTURES",
+}
+"""Files that documents use and no repository holds, and what names them or their folders."""
 PATIENCE = 420.0
 """Seconds a background command may take to listen: `make up` trains every service first."""
 
@@ -82,6 +91,8 @@ class Session:
         Raises:
             AssertionError: it fails, or prints other than the document shows.
         """
+        if "weights" in block.words and not self._lend():
+            return
         if block.language == "bash" and "background" in block.words:
             self._start(block)
         elif block.language == "bash":
@@ -108,7 +119,18 @@ class Session:
             text = text.replace(str(shown), str(real))
         return text
 
-    def _environment(self) -> dict[str, str]:
+    def _lend(self) -> bool:
+        """Put real weights and photographs into the folder, if there are any here."""
+        for name, setting in LENT.items():
+            given = Path(os.environ.get(setting, ""))
+            if not os.environ.get(setting):
+                return False
+            target = self.folder / name
+            if not target.exists():
+                target.symlink_to(given / name if given.is_dir() else given)
+        return True
+
+    def _environment(self, block: Block) -> dict[str, str]:
         """What a reader's shell has: no setting of ours, and nothing that measures coverage and doubles every time."""
         inherited = {
             name: value
@@ -121,11 +143,12 @@ class Session:
             "PATH": tools,
             "PORT": str(self.ports[8000]),
             "ROOKERY_HOME": str(self.folder / ".rookery"),
+            **({"ROOKERY_SERVICES_FOLDER": str(self.checkout / "services")} if "weights" in block.words else {}),
         }
 
     def _run(self, command: list[str], block: Block) -> str:
         done = subprocess.run(
-            command, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False
+            command, cwd=self.folder, env=self._environment(block), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"line {block.line} failed:\n{block.text}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -136,7 +159,7 @@ class Session:
             process = subprocess.Popen(
                 ["bash", "-euo", "pipefail", "-c", self._localise(block.text)],
                 cwd=self.checkout if "checkout" in block.words else self.folder,
-                env=self._environment(),
+                env=self._environment(block),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

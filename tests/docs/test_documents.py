@@ -58,6 +58,24 @@ def test_a_failing_block_is_noticed(tmp_path: Path) -> None:
             session.run(block)
 
 
+def test_blocks_that_need_weights_are_left_out_where_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With weights and photographs they run beside them, and fail as any other; without, nothing is done."""
+    (block,) = read_blocks("```bash weights\ncat mobilenetv2-12.onnx dog.jpg cat.jpg\nfalse\n```\n")
+    given = tmp_path / "given"
+    given.mkdir()
+    for name in ("some.onnx", "dog.jpg", "cat.jpg"):
+        (given / name).write_text(name)
+    monkeypatch.delenv("ROOKERY_TEST_MOBILENET", raising=False)
+    monkeypatch.setenv("ROOKERY_TEST_PICTURES", str(given))
+    with Session(tmp_path, ROOT) as session:
+        session.run(block)
+        monkeypatch.setenv("ROOKERY_TEST_MOBILENET", str(given / "some.onnx"))
+        with pytest.raises(AssertionError, match=r"some\.onnxdog\.jpgcat\.jpg"):
+            session.run(block)
+
+
 def test_the_parity_page_lists_what_is_supported() -> None:
     """The page's table names every supported estimator and preprocessing step."""
     from rookery.export.kinds import supported_kinds

@@ -76,7 +76,9 @@ def _commands(group: Any, path: str) -> list[tuple[str, str]]:
             if parameter.param_type_name == "argument":
                 parts.append(parameter.metavar or parameter.name.upper())
             else:
-                shown = parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.name.upper()}"
+                # A switch that is on unless told otherwise is shown with what turns it off.
+                names = "/".join([*parameter.opts[:1], *parameter.secondary_opts[:1]])
+                shown = names if parameter.is_flag else f"{names} {parameter.name.upper()}"
                 parts.append(shown if parameter.required else f"[{shown}]")
         found.append((" ".join(parts), (command.help or "").split("\n\n")[0].replace("\n", " ")))
     return found
