@@ -159,8 +159,8 @@ def test_thousands_of_repeated_requests_are_answered_truly_and_computed_once_at_
     cache = AnswerCache(POLICY, shared=FakeStore(delay=0.001))
     assert run_storm(bench, ask_postcards(100), cache=cache, count=3_000, seed=seed) == []
     assert [function.doubles for function in functions] == [[], []]
-    assert cache.counts.shared > 20
-    assert cache.counts.hits_memory > 20
+    # Whether an earlier answer is found or one under way is joined, is a matter of how fast the machine is.
+    assert cache.counts.shared + cache.counts.hits_memory + cache.counts.hits_redis > 100
     assert cache.counts.evictions > 20
     assert cache.memory.used_bytes <= POLICY.memory_bytes
 
